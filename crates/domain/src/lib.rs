@@ -1,0 +1,13 @@
+//! What every part of the pipeline agrees on; pure, so that anyone can recompute what a row must hold.
+//!
+//! `reading` is the data contract of the topic, `simulation` the fleet that fills it. Nothing in here reads a
+//! clock, a file or a socket.
+
+pub mod hour;
+pub mod kind;
+pub mod partitioner;
+pub mod reading;
+pub mod simulation;
+
+pub use kind::SensorKind;
+pub use reading::{ContractError, Reading, Status};

@@ -1,0 +1,178 @@
+//! The shell of every process: settings, telemetry, signals, exit code. All `main` functions look the same.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+use tracing::{error, info};
+
+use crate::health::{self, Health};
+use crate::settings::{Invocation, Problems, Reader, invocation};
+use crate::shutdown::{self, Shutdown};
+use crate::telemetry::{self, TelemetrySettings};
+
+/// Bad configuration (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Name and purpose of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Name of the binary.
+    pub name: &'static str,
+    /// What it does, one line.
+    pub about: &'static str,
+}
+
+/// What a process is given to work with.
+#[derive(Debug)]
+pub struct Context {
+    /// Says when to stop.
+    pub shutdown: Shutdown,
+    /// Where to say how it is.
+    pub health: Health,
+}
+
+/// The settings every process has beside its own.
+struct Shell<S> {
+    own: S,
+    telemetry: TelemetrySettings,
+    health_address: Option<SocketAddr>,
+}
+
+impl<S> Shell<S> {
+    fn read(reader: &mut Reader, read: impl Fn(&mut Reader) -> S) -> Self {
+        Self {
+            own: read(reader),
+            telemetry: TelemetrySettings::read(reader),
+            health_address: health::read_address(reader),
+        }
+    }
+}
+
+/// Reads all settings of a process, its own and the shared ones, for the reference page.
+pub fn read_all<S>(read: impl Fn(&mut Reader) -> S) -> impl Fn(&mut Reader) {
+    move |reader| {
+        Shell::read(reader, &read);
+    }
+}
+
+impl Process {
+    /// Runs the process to its end: 0 when all is well, 1 when it failed, 64 when it was misused.
+    ///
+    /// `run` returns the exit code of a run that worked, so that a verdict can be one.
+    pub fn main<S, R, F>(self, read: R, run: F) -> ExitCode
+    where
+        R: Fn(&mut Reader) -> S,
+        F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+    {
+        let read = |reader: &mut Reader| Shell::read(reader, &read);
+        let environment = std::env::vars().collect();
+        match invocation(
+            self.name,
+            self.about,
+            read,
+            environment,
+            std::env::args_os(),
+        ) {
+            Invocation::Run(values) => self.start(values, read, run),
+            Invocation::Healthcheck(values) => self.healthcheck(values, read),
+            Invocation::Help(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
+            Invocation::Misuse(text) => say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE)),
+        }
+    }
+
+    fn start<S, F>(
+        self,
+        values: BTreeMap<String, String>,
+        read: impl Fn(&mut Reader) -> Shell<S>,
+        run: F,
+    ) -> ExitCode
+    where
+        F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+    {
+        let mut reader = Reader::new(values);
+        let shell = read(&mut reader);
+        if !reader.problems().is_empty() {
+            let problems = Problems(reader.problems());
+            let text = format!("{}: bad settings:\n{problems}", self.name);
+            return say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE));
+        }
+        telemetry::init(&shell.telemetry);
+        let settings: Vec<String> = reader
+            .effective()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        info!(
+            process = self.name,
+            settings = settings.join(" "),
+            "starting"
+        );
+
+        let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
+            let outcome = runtime.block_on(supervise(shell, run));
+            // Blocking work that is still under way is abandoned: its owner has been told to stop.
+            runtime.shutdown_background();
+            outcome
+        });
+        outcome.unwrap_or_else(|error| {
+            error!(process = self.name, "failed: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+
+    fn healthcheck<S>(
+        self,
+        values: BTreeMap<String, String>,
+        read: impl Fn(&mut Reader) -> Shell<S>,
+    ) -> ExitCode {
+        let Some(address) = read(&mut Reader::new(values)).health_address else {
+            let text = format!("{}: healthcheck needs HEALTH_ADDRESS\n", self.name);
+            return say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE));
+        };
+        match health::check(address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => say(&mut io::stderr(), &(why + "\n"), ExitCode::FAILURE),
+        }
+    }
+}
+
+async fn supervise<S, F>(shell: Shell<S>, run: F) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+{
+    let (stopper, shutdown) = shutdown::channel();
+    let health = Health::starting();
+    let signals = shutdown::watch_signals(stopper);
+    let serving = health.clone();
+    let endpoint = async move {
+        match shell.health_address {
+            None => std::future::pending().await,
+            Some(address) => health::serve(address, serving)
+                .await
+                .map_err(|error| anyhow::anyhow!("health endpoint at {address}: {error}")),
+        }
+    };
+    tokio::select! {
+        outcome = run(shell.own, Context { shutdown, health }) => outcome,
+        outcome = signals => outcome.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        outcome = endpoint => outcome.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// One worker beside the main thread: the servers' clients bring threads of their own where it counts.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("async")
+        .enable_all()
+        .build()
+}
+
+/// Prints what a person asked for; a closed pipe is no reason to fail.
+fn say(stream: &mut impl Write, text: &str, code: ExitCode) -> ExitCode {
+    let _closed = stream.write_all(text.as_bytes());
+    code
+}

@@ -1,0 +1,117 @@
+//! A bad value is named with what is allowed, all of them at once; flags win over the environment.
+
+use std::ffi::OsString;
+
+use super::*;
+
+const PARTITIONS: Setting = Setting {
+    name: "KAFKA_NUM_PARTITIONS",
+    default: "12",
+    unit: "partitions",
+    meaning: "Partitions of the topic",
+};
+const SERVERS: Setting = Setting {
+    name: "KAFKA_BOOTSTRAP_SERVERS",
+    default: "localhost:9092",
+    unit: "",
+    meaning: "Brokers to start from",
+};
+const SEED: Setting = Setting {
+    name: "PRODUCER_SEED",
+    default: "",
+    unit: "",
+    meaning: "Seed of all randomness",
+};
+
+type Values = (u32, Vec<String>, Option<u64>);
+
+fn read(reader: &mut Reader) -> Values {
+    (
+        reader.number(PARTITIONS, 1..=10_000),
+        reader.addresses(SERVERS),
+        reader.number_if_set(SEED, 0..=u64::MAX),
+    )
+}
+
+fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn invoke(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
+    let arguments = ["program"].iter().chain(arguments).map(OsString::from);
+    invocation("program", "tests", read, given(environment), arguments)
+}
+
+#[test]
+fn defaults_apply_where_nothing_is_given_or_the_variable_is_empty() {
+    for environment in [
+        &[][..],
+        &[("KAFKA_NUM_PARTITIONS", ""), ("PRODUCER_SEED", " ")],
+    ] {
+        let mut reader = Reader::new(given(environment));
+        assert_eq!(
+            read(&mut reader),
+            (12, vec!["localhost:9092".to_owned()], None)
+        );
+        assert!(reader.problems().is_empty());
+    }
+}
+
+#[test]
+fn every_bad_value_is_named_at_once() {
+    let mut reader = Reader::new(given(&[
+        ("KAFKA_NUM_PARTITIONS", "-1"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost"),
+        ("PRODUCER_SEED", "abc"),
+    ]));
+    read(&mut reader);
+    let text = Problems(reader.problems()).to_string();
+    assert!(
+        text.contains("KAFKA_NUM_PARTITIONS=`-1`: allowed is 1 to 10000"),
+        "{text}"
+    );
+    assert!(
+        text.contains("KAFKA_BOOTSTRAP_SERVERS=`localhost`"),
+        "{text}"
+    );
+    assert!(text.contains("PRODUCER_SEED=`abc`"), "{text}");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let environment = [("KAFKA_NUM_PARTITIONS", "6"), ("PRODUCER_SEED", "1")];
+    let Invocation::Run(values) = invoke(&environment, &["--num-partitions", "3"]) else {
+        panic!("the process is to run");
+    };
+    assert_eq!(read(&mut Reader::new(values)).0, 3);
+}
+
+#[test]
+fn help_lists_every_setting_with_default_unit_and_meaning() {
+    let Invocation::Help(help) = invoke(&[], &["--help"]) else {
+        panic!("help was asked for")
+    };
+    for part in [
+        "--num-partitions",
+        "KAFKA_NUM_PARTITIONS",
+        "default 12",
+        "[partitions]",
+    ] {
+        assert!(help.contains(part), "{part} is missing in\n{help}");
+    }
+}
+
+#[test]
+fn an_unknown_flag_is_misuse() {
+    assert!(matches!(
+        invoke(&[], &["--no-such-flag"]),
+        Invocation::Misuse(_)
+    ));
+    assert!(matches!(
+        invoke(&[], &["healthcheck"]),
+        Invocation::Healthcheck(_)
+    ));
+}
