@@ -49,7 +49,7 @@ impl fmt::Display for Status {
 }
 
 /// Where a site is, in degrees (WGS 84).
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct Location {
     /// Latitude, -90 to 90.
     pub lat: f64,

@@ -1,0 +1,198 @@
+//! One partition during one assignment: its ledger, its open batches and the commit that is under way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use domain::Reading;
+use domain::hour::hour_start_ms;
+use rustc_hash::FxHashMap;
+
+use super::batch::RowBatch;
+use super::ledger::{Ledger, NextOffset, RecordOffset};
+use super::site::{Known, SiteNews, SiteWrite};
+use super::{Epoch, Limits};
+
+/// A commit that waits until the tables kept by site know everything below its offset.
+#[derive(Debug)]
+struct PendingCommit {
+    next: NextOffset,
+    site_writes: usize,
+}
+
+/// What is gathered about one site.
+#[derive(Debug, Default)]
+struct Site {
+    open: Vec<RowBatch>,
+    news: SiteNews,
+}
+
+/// When an open batch has to be written, and which one.
+#[derive(Debug)]
+struct Due {
+    opened: Instant,
+    site_id: Arc<str>,
+    hour_ms: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) epoch: Epoch,
+    pub(super) ledger: Ledger,
+    sites: FxHashMap<Arc<str>, Site>,
+    /// Batches in the order in which they were opened.
+    due: VecDeque<Due>,
+    rows_open: usize,
+    news: usize,
+    commit: Option<PendingCommit>,
+    committed: Option<NextOffset>,
+    commit_after: Instant,
+}
+
+impl Lane {
+    pub(super) fn new(epoch: Epoch, limits: &Limits, now: Instant) -> Self {
+        Self {
+            epoch,
+            ledger: Ledger::default(),
+            sites: FxHashMap::default(),
+            due: VecDeque::new(),
+            rows_open: 0,
+            news: 0,
+            commit: None,
+            committed: None,
+            commit_after: now + limits.commit_interval,
+        }
+    }
+
+    /// Notes that a record came in; returns false if this assignment has seen it before.
+    pub(super) fn receive(&mut self, offset: RecordOffset) -> bool {
+        if self.ledger.prefix().is_none() {
+            // This is where Kafka told us to begin: committing it would say nothing new.
+            self.committed = Some(NextOffset(offset.0));
+        }
+        self.ledger.receive(offset)
+    }
+
+    /// Adds a row; returns the batch that is full by it.
+    pub(super) fn add(
+        &mut self,
+        offset: RecordOffset,
+        reading: &Reading<'_>,
+        run: &Arc<str>,
+        known: &mut Known,
+        limits: &Limits,
+        now: Instant,
+    ) -> Option<RowBatch> {
+        let hour_ms = hour_start_ms(reading.ts);
+        if !self.sites.contains_key(&*reading.site_id) {
+            self.sites
+                .insert(reading.site_id.as_ref().into(), Site::default());
+        }
+        let site = self.sites.get_mut(&*reading.site_id)?;
+        self.news += site.news.note(reading, run, known);
+
+        let found = site
+            .open
+            .iter()
+            .position(|batch| batch.hour_ms() == hour_ms);
+        let position = found.unwrap_or_else(|| {
+            let site_id: Arc<str> = reading.site_id.as_ref().into();
+            self.due.push_back(Due {
+                opened: now,
+                site_id: Arc::clone(&site_id),
+                hour_ms,
+            });
+            site.open
+                .push(RowBatch::open(site_id, hour_ms, reading.location, now));
+            site.open.len() - 1
+        });
+        let batch = &mut site.open[position];
+        batch.push(offset, reading);
+        self.rows_open += 1;
+        let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
+        full.then(|| {
+            let batch = site.open.swap_remove(position);
+            self.rows_open -= batch.len();
+            batch
+        })
+    }
+
+    /// Takes out every batch that was opened at `opened` or before.
+    pub(super) fn take_due(&mut self, opened: Instant, mut sink: impl FnMut(RowBatch)) {
+        while let Some(due) = self.due.pop_front_if(|due| due.opened <= opened) {
+            let Some(site) = self.sites.get_mut(&due.site_id) else {
+                continue;
+            };
+            // A batch that was full in the meantime is gone, or has a younger successor with an entry of its own.
+            let position = site
+                .open
+                .iter()
+                .position(|batch| batch.hour_ms() == due.hour_ms && batch.opened() <= due.opened);
+            if let Some(position) = position {
+                let batch = site.open.swap_remove(position);
+                self.rows_open -= batch.len();
+                sink(batch);
+            }
+        }
+    }
+
+    /// Starts to commit the durable prefix, if there is news and no commit under way.
+    ///
+    /// Returns what the tables kept by site have to be told first. Their news may run ahead of the prefix, never
+    /// behind it: so a committed reading is always in `latest`.
+    pub(super) fn start_commit(&mut self, now: Instant, limits: &Limits) -> Option<Vec<SiteWrite>> {
+        let next = self.ledger.prefix()?;
+        if self.commit.is_some() || self.committed == Some(next) {
+            return None;
+        }
+        self.commit_after = now + limits.commit_interval;
+        let mut writes = Vec::new();
+        self.sites.retain(|site_id, site| {
+            site.news.take(site_id, &mut writes);
+            !site.open.is_empty()
+        });
+        self.news = 0;
+        self.commit = Some(PendingCommit {
+            next,
+            site_writes: writes.len(),
+        });
+        Some(writes)
+    }
+
+    /// Notes that one of the commit's writes is durable.
+    pub(super) fn site_written(&mut self) {
+        if let Some(commit) = &mut self.commit {
+            commit.site_writes = commit.site_writes.saturating_sub(1);
+        }
+    }
+
+    /// Returns the offset to commit now, if all it waited for is durable.
+    pub(super) fn take_commit(&mut self) -> Option<NextOffset> {
+        let commit = self.commit.take_if(|commit| commit.site_writes == 0)?;
+        self.committed = Some(commit.next);
+        self.committed
+    }
+
+    /// Makes the next commit say again what the last one said.
+    pub(super) fn repeat_commit(&mut self) {
+        self.committed = None;
+    }
+
+    pub(super) fn commit_is_due(&self, now: Instant) -> bool {
+        now >= self.commit_after
+    }
+
+    /// Tells whether everything received is durable and its offset handed out to be committed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ledger.is_drained() && self.commit.is_none() && self.committed == self.ledger.prefix()
+    }
+
+    pub(super) fn rows_open(&self) -> usize {
+        self.rows_open
+    }
+
+    /// Returns how many sensors have news that is not handed out yet.
+    pub(super) fn news(&self) -> usize {
+        self.news
+    }
+}

@@ -1,0 +1,138 @@
+//! What the tables `latest`, `sensors` and `sites` are to be told about one site, coalesced.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::reading::Location;
+use domain::{Reading, SensorKind, Status};
+use rustc_hash::FxHashMap;
+
+/// Most sensors in one write.
+const SENSORS_PER_WRITE_MAX: usize = 100;
+
+/// The newest reading of a sensor since the last write.
+#[derive(Clone, Debug)]
+pub struct LatestReading {
+    /// Event time, epoch milliseconds.
+    pub ts_ms: i64,
+    /// The measured value.
+    pub value: f64,
+    /// What is measured.
+    pub kind: SensorKind,
+    /// The sensor's own verdict.
+    pub status: Status,
+    /// The producer run.
+    pub run: Arc<str>,
+    /// Number of the reading.
+    pub seq: i64,
+    /// Whether the registry has to be told of the sensor.
+    pub unregistered: bool,
+}
+
+/// One write to the tables that are kept by site.
+#[derive(Debug)]
+pub struct SiteWrite {
+    /// Partition key of all three tables.
+    pub site_id: Arc<str>,
+    /// Set if the registry has to be told of the site; with the event time in epoch milliseconds.
+    pub location: Option<(Location, i64)>,
+    /// The newest reading of each sensor.
+    pub sensors: Vec<(Box<str>, LatestReading)>,
+}
+
+/// News of one site.
+#[derive(Debug, Default)]
+pub(super) struct SiteNews {
+    location: Option<(Location, i64)>,
+    sensors: FxHashMap<Box<str>, LatestReading>,
+}
+
+impl SiteNews {
+    /// Takes in a reading; returns how many sensors more have news.
+    pub(super) fn note(
+        &mut self,
+        reading: &Reading<'_>,
+        run: &Arc<str>,
+        known: &mut Known,
+    ) -> usize {
+        if known.site_is_new(reading) {
+            self.location = Some((reading.location, reading.ts));
+        }
+        let unregistered = known.sensor_is_new(reading);
+        let news = LatestReading {
+            ts_ms: reading.ts,
+            value: reading.value,
+            kind: reading.kind,
+            status: reading.status,
+            run: Arc::clone(run),
+            seq: reading.seq,
+            unregistered,
+        };
+        let Some(latest) = self.sensors.get_mut(&*reading.sensor_id) else {
+            self.sensors.insert(reading.sensor_id.as_ref().into(), news);
+            return 1;
+        };
+        let unregistered = latest.unregistered || unregistered;
+        if (latest.ts_ms, latest.seq) <= (reading.ts, reading.seq) {
+            *latest = news;
+        }
+        latest.unregistered = unregistered;
+        0
+    }
+
+    /// Turns the news into writes and forgets them.
+    pub(super) fn take(&mut self, site_id: &Arc<str>, writes: &mut Vec<SiteWrite>) {
+        let mut location = self.location.take();
+        let mut sensors = self.sensors.drain().peekable();
+        while location.is_some() || sensors.peek().is_some() {
+            let sensors = sensors.by_ref().take(SENSORS_PER_WRITE_MAX).collect();
+            writes.push(SiteWrite {
+                site_id: Arc::clone(site_id),
+                location: location.take(),
+                sensors,
+            });
+        }
+    }
+}
+
+/// Sensors and sites that the registry has been told of; bounded, and telling it twice does no harm.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    sensors: HashMap<Box<str>, SensorKind>,
+    sites: HashMap<Box<str>, Location>,
+}
+
+impl Known {
+    /// Most entries; beyond it the registry is told again of everything. About 100 bytes each (I6).
+    const ENTRIES_MAX: usize = 200_000;
+
+    fn sensor_is_new(&mut self, reading: &Reading<'_>) -> bool {
+        if self.sensors.get(&*reading.sensor_id) == Some(&reading.kind) {
+            return false;
+        }
+        if self.sensors.len() >= Self::ENTRIES_MAX {
+            self.sensors.clear();
+        }
+        self.sensors
+            .insert(reading.sensor_id.as_ref().into(), reading.kind);
+        true
+    }
+
+    fn site_is_new(&mut self, reading: &Reading<'_>) -> bool {
+        if self.sites.get(&*reading.site_id) == Some(&reading.location) {
+            return false;
+        }
+        if self.sites.len() >= Self::ENTRIES_MAX {
+            self.sites.clear();
+        }
+        self.sites
+            .insert(reading.site_id.as_ref().into(), reading.location);
+        true
+    }
+
+    /// Forgets everything: what was told may not have been written.
+    pub(super) fn forget(&mut self) {
+        self.sensors.clear();
+        self.sites.clear();
+    }
+}

@@ -1,0 +1,200 @@
+//! The consumer's settings.
+
+use std::time::Duration;
+
+use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
+use runtime::kafka::KafkaSettings;
+use runtime::settings::{Reader, Setting};
+use serde::Deserialize;
+
+use crate::pipeline::Limits;
+
+/// Where a group without a committed offset starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OffsetReset {
+    Earliest,
+    Latest,
+}
+
+impl OffsetReset {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Earliest => "earliest",
+            Self::Latest => "latest",
+        }
+    }
+}
+
+/// Everything the consumer can be told.
+#[derive(Clone, Debug)]
+pub struct ConsumerSettings {
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) cassandra: CassandraSettings,
+    pub(crate) group_id: String,
+    pub(crate) offset_reset: OffsetReset,
+    pub(crate) session_timeout_ms: u32,
+    pub(crate) fetch_queue_kib: u32,
+    pub(crate) consistency: ConsistencyLevel,
+    pub(crate) latest_consistency: ConsistencyLevel,
+    pub(crate) limits: Limits,
+    pub(crate) progress_interval: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) shutdown_grace: Duration,
+}
+
+impl ConsumerSettings {
+    /// Reads all settings.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            kafka: KafkaSettings::read(reader),
+            group_id: reader.text(Setting {
+                name: "KAFKA_CONSUMER_GROUP_ID",
+                default: "sensorium-consumer",
+                unit: "",
+                meaning: "Consumer group: its members share the partitions",
+            }),
+            offset_reset: reader.choice(
+                Setting {
+                    name: "KAFKA_AUTO_OFFSET_RESET",
+                    default: "earliest",
+                    unit: "",
+                    meaning: "Where a group without a committed offset starts",
+                },
+                "earliest or latest",
+            ),
+            session_timeout_ms: reader.number(
+                Setting {
+                    name: "KAFKA_SESSION_TIMEOUT_MS",
+                    default: "10000",
+                    unit: "ms",
+                    meaning: "Silence after which the group gives a member's partitions away",
+                },
+                6_000..=1_800_000,
+            ),
+            fetch_queue_kib: reader.number(
+                Setting {
+                    name: "KAFKA_FETCH_QUEUE_KIB",
+                    default: "16384",
+                    unit: "KiB",
+                    meaning: "Records fetched ahead, in memory",
+                },
+                1_024..=2_097_151,
+            ),
+            cassandra: CassandraSettings::read(reader),
+            consistency: reader.choice(
+                Setting {
+                    name: "CASSANDRA_CONSISTENCY",
+                    default: "LOCAL_QUORUM",
+                    unit: "",
+                    meaning: "Replicas that must have a reading before its offset is committed",
+                },
+                ConsistencyLevel::ALLOWED,
+            ),
+            latest_consistency: reader.choice(
+                Setting {
+                    name: "CASSANDRA_LATEST_CONSISTENCY",
+                    default: "LOCAL_QUORUM",
+                    unit: "",
+                    meaning: "The same for the tables latest, sensors and sites",
+                },
+                ConsistencyLevel::ALLOWED,
+            ),
+            limits: read_limits(reader),
+            progress_interval: seconds(
+                reader,
+                "CONSUMER_PROGRESS_INTERVAL_SEC",
+                "5",
+                "Time between two progress lines",
+            ),
+            drain_timeout: seconds(
+                reader,
+                "CONSUMER_DRAIN_TIMEOUT_SEC",
+                "5",
+                "Longest wait for writes under way when partitions are taken away",
+            ),
+            shutdown_grace: seconds(
+                reader,
+                "CONSUMER_SHUTDOWN_GRACE_SEC",
+                "8",
+                "Longest wait for writes under way when the process is asked to stop",
+            ),
+        }
+    }
+}
+
+fn read_limits(reader: &mut Reader) -> Limits {
+    Limits {
+        batch_rows_max: reader.number(
+            Setting {
+                name: "CONSUMER_BATCH_ROWS_MAX",
+                default: "100",
+                unit: "rows",
+                meaning: "Rows at which a batch is written",
+            },
+            1..=1_000,
+        ),
+        batch_bytes_max: reader.number(
+            Setting {
+                name: "CONSUMER_BATCH_BYTES_MAX",
+                default: "65536",
+                unit: "bytes",
+                meaning: "Bytes at which a batch is written",
+            },
+            1_024..=8_388_608,
+        ),
+        batch_age_max: Duration::from_millis(reader.number(
+            Setting {
+                name: "CONSUMER_BATCH_AGE_MAX_MS",
+                default: "100",
+                unit: "ms",
+                meaning: "Age of its oldest reading at which a batch is written",
+            },
+            1..=60_000,
+        )),
+        writes_in_flight_max: reader.number(
+            Setting {
+                name: "CONSUMER_WRITES_IN_FLIGHT_MAX",
+                default: "32",
+                unit: "batches",
+                meaning: "Batches that Cassandra works on at once",
+            },
+            1..=1_000,
+        ),
+        rows_buffered_max: reader.number(
+            Setting {
+                name: "CONSUMER_ROWS_BUFFERED_MAX",
+                default: "50000",
+                unit: "rows",
+                meaning: "Readings in memory at which no more are taken in",
+            },
+            1_000..=10_000_000,
+        ),
+        commit_interval: Duration::from_millis(reader.number(
+            Setting {
+                name: "CONSUMER_COMMIT_INTERVAL_MS",
+                default: "1000",
+                unit: "ms",
+                meaning: "Time between two commits; the table latest is brought up to date before each",
+            },
+            10..=60_000,
+        )),
+    }
+}
+
+fn seconds(
+    reader: &mut Reader,
+    name: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Duration {
+    Duration::from_secs(reader.number(
+        Setting {
+            name,
+            default,
+            unit: "s",
+            meaning,
+        },
+        1..=3_600,
+    ))
+}

@@ -1,0 +1,149 @@
+//! How readings become CQL values: straight into the request, in the order of the statements' columns.
+
+use domain::reading::Location;
+use scylla::serialize::SerializationError;
+use scylla::serialize::row::{RowSerializationContext, SerializeRow};
+use scylla::serialize::writers::RowWriter;
+
+use crate::pipeline::batch::{RowBatch, RowView};
+use crate::pipeline::site::{LatestReading, SiteWrite};
+
+type Written = Result<(), SerializationError>;
+
+fn cell(writer: &mut RowWriter<'_>, value: &[u8]) -> Written {
+    writer
+        .make_cell_writer()
+        .set_value(value)
+        .map(drop)
+        .map_err(SerializationError::new)
+}
+
+fn text(writer: &mut RowWriter<'_>, value: &str) -> Written {
+    cell(writer, value.as_bytes())
+}
+
+fn bigint(writer: &mut RowWriter<'_>, value: i64) -> Written {
+    cell(writer, &value.to_be_bytes())
+}
+
+fn double(writer: &mut RowWriter<'_>, value: f64) -> Written {
+    cell(writer, &value.to_be_bytes())
+}
+
+/// The write timestamp is the event time in microseconds: a replay writes the same cells (I3), and of two readings
+/// for the same cell the newer one stays.
+fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
+    bigint(writer, ts_ms.saturating_mul(1_000))
+}
+
+/// One row of `readings`.
+pub(super) struct RowValues<'a> {
+    pub(super) batch: &'a RowBatch,
+    pub(super) row: RowView<'a>,
+    pub(super) with_location: bool,
+}
+
+impl SerializeRow for RowValues<'_> {
+    fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
+        let Self {
+            batch,
+            row,
+            with_location,
+        } = self;
+        text(writer, batch.site_id())?;
+        bigint(writer, batch.hour_ms())?;
+        text(writer, row.sensor_id)?;
+        bigint(writer, row.ts_ms)?;
+        text(writer, row.run)?;
+        bigint(writer, row.seq)?;
+        double(writer, row.value)?;
+        text(writer, row.unit)?;
+        text(writer, row.status.name())?;
+        if *with_location {
+            double(writer, batch.location().lat)?;
+            double(writer, batch.location().lon)?;
+        }
+        write_timestamp(writer, row.ts_ms)
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// Returns the values of a batch of rows, of which the first carries the location.
+pub(super) fn rows(batch: &RowBatch) -> Vec<RowValues<'_>> {
+    let rows = (0..batch.len()).filter_map(|position| batch.row(position));
+    rows.enumerate()
+        .map(|(position, row)| RowValues {
+            batch,
+            row,
+            with_location: position == 0,
+        })
+        .collect()
+}
+
+/// One row of a table that is kept by site.
+pub(super) struct SiteValues<'a> {
+    site_id: &'a str,
+    row: SiteRow<'a>,
+}
+
+enum SiteRow<'a> {
+    Site(Location, i64),
+    Latest(&'a str, &'a LatestReading),
+    Sensor(&'a str, &'a LatestReading),
+}
+
+/// Returns the values of the batch of a site's news, in the order of `Statements::site`.
+pub(super) fn site(news: &SiteWrite) -> Vec<SiteValues<'_>> {
+    let mut rows = Vec::with_capacity(1 + 2 * news.sensors.len());
+    if let Some((location, ts_ms)) = news.location {
+        rows.push(SiteRow::Site(location, ts_ms));
+    }
+    for (sensor_id, latest) in &news.sensors {
+        rows.push(SiteRow::Latest(sensor_id, latest));
+        if latest.unregistered {
+            rows.push(SiteRow::Sensor(sensor_id, latest));
+        }
+    }
+    rows.into_iter()
+        .map(|row| SiteValues {
+            site_id: &news.site_id,
+            row,
+        })
+        .collect()
+}
+
+impl SerializeRow for SiteValues<'_> {
+    fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
+        text(writer, self.site_id)?;
+        match self.row {
+            SiteRow::Site(location, ts_ms) => {
+                double(writer, location.lat)?;
+                double(writer, location.lon)?;
+                write_timestamp(writer, ts_ms)
+            }
+            SiteRow::Latest(sensor_id, latest) => {
+                text(writer, sensor_id)?;
+                bigint(writer, latest.ts_ms)?;
+                double(writer, latest.value)?;
+                text(writer, latest.kind.unit())?;
+                text(writer, latest.status.name())?;
+                text(writer, &latest.run)?;
+                bigint(writer, latest.seq)?;
+                write_timestamp(writer, latest.ts_ms)
+            }
+            SiteRow::Sensor(sensor_id, latest) => {
+                text(writer, sensor_id)?;
+                text(writer, latest.kind.name())?;
+                text(writer, latest.kind.unit())?;
+                write_timestamp(writer, latest.ts_ms)
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+}

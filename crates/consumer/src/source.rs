@@ -1,0 +1,258 @@
+//! Reads from Kafka on a thread of its own: polls, pauses under back-pressure, commits, and hands partitions over.
+
+mod group;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use runtime::Shutdown;
+use runtime::health::Health;
+use runtime::kafka::Complaint;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+
+use crate::engine::Engine;
+use crate::error::ConsumerError;
+use crate::pipeline::Commit;
+use crate::settings::ConsumerSettings;
+use crate::sink::Sink;
+use group::{Group, commit_list};
+
+/// Longest wait for a record before time is looked at again.
+const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// Most records taken in before ends of writes are looked at again.
+const RECORDS_PER_TURN_MAX: usize = 256;
+/// Back-pressure that lasts longer than this is an outage: partitions are paused, so that polling can go on.
+///
+/// Until then fetched records simply wait, because a pause throws away what was fetched ahead.
+const PAUSE_AFTER: Duration = Duration::from_secs(1);
+/// Back-pressure without a single finished write for this long makes the process unhealthy.
+const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// Consumes until asked to stop, then drains, commits and leaves the group.
+pub(crate) fn consume(
+    settings: &ConsumerSettings,
+    sink: Arc<Sink>,
+    runtime: Handle,
+    shutdown: &Shutdown,
+    health: &Health,
+) -> Result<(), ConsumerError> {
+    let engine = Engine::new(settings.limits, settings.progress_interval, sink, runtime);
+    let group = Group::new(&settings.kafka.topic, engine, settings.drain_timeout);
+    let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
+    consumer.subscribe(&[&settings.kafka.topic])?;
+    info!(
+        topic = settings.kafka.topic,
+        group = settings.group_id,
+        "subscribed"
+    );
+
+    let mut source = Source {
+        consumer,
+        blocked_since: None,
+        paused: false,
+        last_finished: Instant::now(),
+        complaint: Complaint::default(),
+    };
+    let outcome = source.run(shutdown, health);
+    let left = source.leave(settings.shutdown_grace);
+    outcome.and(left)
+}
+
+fn client_config(settings: &ConsumerSettings) -> ClientConfig {
+    let mut config = settings.kafka.client("sensorium-consumer");
+    config
+        .set("group.id", &settings.group_id)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set(
+            "session.timeout.ms",
+            settings.session_timeout_ms.to_string(),
+        )
+        .set("auto.offset.reset", settings.offset_reset.name())
+        // I1: only the ledger says what may be committed.
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set(
+            "queued.max.messages.kbytes",
+            settings.fetch_queue_kib.to_string(),
+        )
+        // The default waits a second before it fetches again after the queue was full.
+        .set("fetch.queue.backoff.ms", "20")
+        .set("check.crcs", "true")
+        .set(
+            "statistics.interval.ms",
+            settings.progress_interval.as_millis().to_string(),
+        );
+    config
+}
+
+struct Source {
+    consumer: BaseConsumer<Group>,
+    blocked_since: Option<Instant>,
+    paused: bool,
+    last_finished: Instant,
+    complaint: Complaint,
+}
+
+impl Source {
+    fn run(&mut self, shutdown: &Shutdown, health: &Health) -> Result<(), ConsumerError> {
+        while !shutdown.is_stopping() {
+            let now = Instant::now();
+            let has_room = self.turn(now)?;
+            if has_room {
+                self.unblock(health)?;
+                self.take_in(now)?;
+            } else {
+                self.back_off(now, health)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does everything but taking in; returns whether more may be taken in.
+    fn turn(&mut self, now: Instant) -> Result<bool, ConsumerError> {
+        let mut engine = self.consumer.context().engine();
+        let commits = engine.pump(now);
+        if let Some(refused) = engine.take_refused() {
+            return Err(refused);
+        }
+        let lag = self.consumer.context().lag(&engine.pipeline);
+        let Engine {
+            pipeline,
+            statistics,
+            ..
+        } = &mut *engine;
+        statistics.report(now, pipeline, lag);
+        let has_room = pipeline.has_room();
+        drop(engine);
+        self.commit(&commits);
+        Ok(has_room)
+    }
+
+    /// Sends a commit on its way; its end comes back through the group's callback.
+    fn commit(&self, commits: &[Commit]) {
+        if commits.is_empty() {
+            return;
+        }
+        let context = self.consumer.context();
+        let sent = commit_list(context.topic(), commits)
+            .and_then(|list| self.consumer.commit(&list, CommitMode::Async));
+        if let Err(error) = sent {
+            context.commit_callback(Err(error), &TopicPartitionList::new());
+        }
+    }
+
+    fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
+        let mut timeout = POLL_TIMEOUT;
+        for _ in 0..RECORDS_PER_TURN_MAX {
+            // The lock must not be held here: polling calls back into the group.
+            match self.consumer.poll(timeout) {
+                None => break,
+                Some(Ok(message)) => self.consumer.context().engine().accept(&message, now),
+                Some(Err(error)) => {
+                    check(error, &mut self.complaint)?;
+                    break;
+                }
+            }
+            timeout = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Waits for room; when that takes long, pauses and polls, so that the group keeps its member.
+    fn back_off(&mut self, now: Instant, health: &Health) -> Result<(), ConsumerError> {
+        let blocked = now.saturating_duration_since(*self.blocked_since.get_or_insert(now));
+        if self.consumer.context().engine().wait() {
+            self.last_finished = now;
+        }
+        if blocked < PAUSE_AFTER {
+            return Ok(());
+        }
+        if self.consumer.context().take_reassigned() || !self.paused {
+            self.consumer.pause(&self.consumer.assignment()?)?;
+            if !self.paused {
+                warn!("cassandra is slower than kafka, partitions paused");
+            }
+            self.paused = true;
+        }
+        let stalled = now.saturating_duration_since(self.last_finished);
+        if stalled >= UNHEALTHY_AFTER {
+            health.unwell(format!("no write finished for {} s", stalled.as_secs()));
+        }
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            // A record that was on its way when the pause came is still ours.
+            Some(Ok(message)) => {
+                self.consumer.context().engine().accept(&message, now);
+                Ok(())
+            }
+            Some(Err(error)) => check(error, &mut self.complaint),
+        }
+    }
+
+    fn unblock(&mut self, health: &Health) -> Result<(), ConsumerError> {
+        self.blocked_since = None;
+        self.last_finished = Instant::now();
+        if self.paused {
+            self.consumer.resume(&self.consumer.assignment()?)?;
+            self.paused = false;
+            info!("partitions resumed");
+        }
+        health.well();
+        Ok(())
+    }
+
+    /// I7: writes what was taken in, commits it and leaves the group; says so if the time did not suffice.
+    fn leave(self, grace: Duration) -> Result<(), ConsumerError> {
+        let started = Instant::now();
+        let deadline = started + grace;
+        let context = Arc::clone(self.consumer.context());
+        let mut engine = context.engine();
+        let partitions = engine.pipeline.partitions();
+        let commits = engine.drain(&partitions, deadline);
+        let rows = engine.pipeline.rows_buffered();
+        let rows_total = engine.statistics.rows_total();
+        engine.pipeline.remove(&partitions);
+        drop(engine);
+
+        let before = context.commits_ended();
+        self.commit(&commits);
+        while !commits.is_empty() && context.commits_ended() == before {
+            // Records that still come are no longer ours: the next owner reads them again.
+            let _ignored = self.consumer.poll(POLL_TIMEOUT);
+            if Instant::now() >= deadline {
+                return Err(ConsumerError::NotCommitted {
+                    waited_s: grace.as_secs(),
+                });
+            }
+        }
+        // Dropping the client leaves the group.
+        drop(self.consumer);
+        if rows > 0 {
+            return Err(ConsumerError::NotDrained {
+                rows,
+                waited_s: started.elapsed().as_secs(),
+            });
+        }
+        info!(
+            rows_total,
+            took_ms = started.elapsed().as_millis(),
+            "drained, committed, left"
+        );
+        Ok(())
+    }
+}
+
+/// Most errors of a poll are news about an outage that librdkafka waits out by itself.
+fn check(error: KafkaError, complaint: &mut Complaint) -> Result<(), ConsumerError> {
+    if let KafkaError::MessageConsumptionFatal(code) = &error {
+        error!("kafka client cannot go on: {code}");
+        return Err(error.into());
+    }
+    complaint.raise(|| warn!("kafka does not answer, trying again: {error}"));
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Membership in the consumer group: what happens when partitions come and go.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaResult;
+use rdkafka::statistics::Statistics;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use crate::engine::Engine;
+use crate::pipeline::{Commit, Pipeline};
+
+/// What librdkafka calls back; always on the thread that polls, so the locks are never fought over.
+pub(super) struct Group {
+    topic: String,
+    engine: Mutex<Engine>,
+    /// One past the last record of each partition, as librdkafka last heard.
+    high_watermarks: Mutex<BTreeMap<i32, u64>>,
+    drain_timeout: Duration,
+    reassigned: AtomicBool,
+    commits_ended: AtomicU64,
+}
+
+impl Group {
+    pub(super) fn new(topic: &str, engine: Engine, drain_timeout: Duration) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            engine: Mutex::new(engine),
+            high_watermarks: Mutex::default(),
+            drain_timeout,
+            reassigned: AtomicBool::new(false),
+            commits_ended: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether partitions came since the last call.
+    pub(super) fn take_reassigned(&self) -> bool {
+        self.reassigned.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns how many commits came to an end, good or bad.
+    pub(super) fn commits_ended(&self) -> u64 {
+        self.commits_ended.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many records of our partitions are not durable; `None` before Kafka said where they end.
+    pub(super) fn lag(&self, pipeline: &Pipeline) -> Option<u64> {
+        let ends = self
+            .high_watermarks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let partitions = pipeline.partitions();
+        let lags: Option<Vec<u64>> = partitions
+            .iter()
+            .map(|partition| {
+                let end = ends.get(partition)?;
+                pipeline
+                    .durable(*partition)
+                    .map(|next| end.saturating_sub(next.0))
+            })
+            .collect();
+        lags.filter(|lags| !lags.is_empty())
+            .map(|lags| lags.iter().sum())
+    }
+
+    fn own_partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
+        let elements = list.elements_for_topic(&self.topic);
+        elements
+            .iter()
+            .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+            .collect()
+    }
+
+    /// Writes and commits what was taken in, then forgets the partitions: drain, commit, fence (I1, I4).
+    fn hand_over(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
+        let started = Instant::now();
+        let mut engine = self.engine();
+        if consumer.assignment_lost() {
+            // Somebody else may own them already: nothing may be committed.
+            warn!(?partitions, "partitions lost");
+            engine.pipeline.remove(partitions);
+            return;
+        }
+        let commits = engine.drain(partitions, started + self.drain_timeout);
+        if !engine.pipeline.is_settled(partitions) {
+            warn!(
+                ?partitions,
+                "partitions handed over with writes under way, they will be repeated"
+            );
+        }
+        engine.pipeline.remove(partitions);
+        drop(engine);
+        if !commits.is_empty() {
+            let outcome = commit_list(&self.topic, &commits)
+                .and_then(|list| consumer.commit(&list, CommitMode::Sync));
+            if let Err(error) = outcome {
+                warn!(
+                    ?partitions,
+                    "last commit failed, readings will be repeated: {error}"
+                );
+            }
+        }
+        let took_ms = started.elapsed().as_millis();
+        info!(?partitions, took_ms, "partitions handed over");
+    }
+}
+
+impl ClientContext for Group {
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(&self.topic) else {
+            return;
+        };
+        let mut ends = self
+            .high_watermarks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (number, partition) in &topic.partitions {
+            if let Ok(end) = u64::try_from(partition.hi_offset) {
+                ends.insert(*number, end);
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = self.own_partitions(list);
+                let mut engine = self.engine();
+                engine
+                    .pipeline
+                    .assign(partitions.iter().copied(), Instant::now());
+                let owned = engine.pipeline.partitions().len();
+                drop(engine);
+                self.reassigned.store(true, Ordering::Relaxed);
+                info!(?partitions, owned, "partitions assigned");
+            }
+            Rebalance::Revoke(list) => {
+                let partitions = self.own_partitions(list);
+                if !partitions.is_empty() {
+                    self.hand_over(consumer, &partitions);
+                }
+            }
+            Rebalance::Error(error) => warn!("rebalance failed, waiting for the next: {error}"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.commits_ended.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(()) => debug!("committed"),
+            Err(error) => {
+                let mut engine = self.engine();
+                engine.statistics.commit_failed();
+                engine.pipeline.repeat_commits();
+                warn!("commit failed, trying again: {error}");
+            }
+        }
+    }
+}
+
+/// Makes the list that Kafka wants.
+pub(super) fn commit_list(topic: &str, commits: &[Commit]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for Commit { partition, next } in commits {
+        let next = i64::try_from(next.0).unwrap_or(i64::MAX);
+        list.add_partition_offset(topic, *partition, Offset::Offset(next))?;
+    }
+    Ok(list)
+}

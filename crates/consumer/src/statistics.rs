@@ -1,0 +1,110 @@
+//! What the consumer did, counted, and said every few seconds.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tracing::info;
+
+use crate::pipeline::{Pipeline, Write};
+use crate::sink::Done;
+
+/// Longest write latency the histogram tells apart, in microseconds: ten minutes.
+const LATENCY_US_MAX: u64 = 600_000_000;
+
+/// Counts since the start, and since the last progress line.
+#[derive(Debug)]
+pub(crate) struct Statistics {
+    interval: Duration,
+    since: Instant,
+    rows: u64,
+    row_batches: u64,
+    site_writes: u64,
+    retries: u64,
+    rejected: u64,
+    latency_us: Histogram<u64>,
+    rows_total: u64,
+    rejected_total: u64,
+    commit_failures_total: u64,
+}
+
+impl Statistics {
+    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+        Self {
+            interval,
+            since: now,
+            rows: 0,
+            row_batches: 0,
+            site_writes: 0,
+            retries: 0,
+            rejected: 0,
+            latency_us: Histogram::new_with_max(LATENCY_US_MAX, 2)
+                .expect("two digits and a range above 2 make a histogram"),
+            rows_total: 0,
+            rejected_total: 0,
+            commit_failures_total: 0,
+        }
+    }
+
+    pub(crate) fn wrote(&mut self, done: &Done) {
+        match &done.write {
+            Write::Rows(batch) => {
+                self.rows += batch.len() as u64;
+                self.row_batches += 1;
+            }
+            Write::Site(_) => self.site_writes += 1,
+        }
+        self.retries += u64::from(done.retries);
+        let latency_us = u64::try_from(done.latency.as_micros()).unwrap_or(LATENCY_US_MAX);
+        self.latency_us.saturating_record(latency_us);
+    }
+
+    pub(crate) fn rejected(&mut self) {
+        self.rejected += 1;
+    }
+
+    pub(crate) fn commit_failed(&mut self) {
+        self.commit_failures_total += 1;
+    }
+
+    /// Says how it goes, if it is time; `lag` is the number of records in Kafka that are not durable yet.
+    pub(crate) fn report(&mut self, now: Instant, pipeline: &Pipeline, lag: Option<u64>) {
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed < self.interval {
+            return;
+        }
+        self.rows_total += self.rows;
+        self.rejected_total += self.rejected;
+        let seconds = elapsed.as_secs_f64();
+        let quantile_ms = |quantile| self.latency_us.value_at_quantile(quantile) as f64 / 1e3;
+        info!(
+            rows_total = self.rows_total,
+            rows_per_s = round(self.rows as f64 / seconds),
+            lag = lag.map_or("unknown".to_owned(), |lag| lag.to_string()),
+            batch_rows_mean = round(self.rows as f64 / self.row_batches.max(1) as f64),
+            write_p50_ms = round(quantile_ms(0.5)),
+            write_p99_ms = round(quantile_ms(0.99)),
+            rows_buffered = pipeline.rows_buffered(),
+            writes_in_flight = pipeline.in_flight(),
+            site_writes_per_s = round(self.site_writes as f64 / seconds),
+            retries = self.retries,
+            rejected_total = self.rejected_total,
+            commit_failures_total = self.commit_failures_total,
+            partitions = pipeline.partitions().len(),
+            "progress"
+        );
+        self.since = now;
+        self.latency_us.reset();
+        (self.rows, self.row_batches, self.site_writes) = (0, 0, 0);
+        (self.retries, self.rejected) = (0, 0);
+    }
+
+    /// Returns all rows written.
+    pub(crate) fn rows_total(&self) -> u64 {
+        self.rows_total + self.rows
+    }
+}
+
+/// One decimal is enough for a person.
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

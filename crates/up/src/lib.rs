@@ -1,0 +1,8 @@
+//! The parts of a pipeline on this machine: its programs as processes, and the schema of its Cassandra.
+//!
+//! `cargo xtask up` and the live tests are made of the same parts.
+
+pub mod program;
+pub mod schema;
+
+pub use program::{LogLine, Program};
