@@ -1,0 +1,243 @@
+//! Decides about one row: whether a run made it, and whether it holds what that run computes.
+
+use std::fmt::Display;
+use std::ops::Range;
+
+use domain::hour::hour_start_ms;
+use domain::reading::Location;
+use domain::simulation::report::RunState;
+use domain::simulation::{RunReport, SimulatedReading, Simulation};
+
+/// How far ahead of this machine's clock a producer's may be.
+const CLOCK_ALLOWANCE_MS: i64 = 5_000;
+const NS_PER_MS: u64 = 1_000_000;
+
+/// One row of `readings`; everything outside the key can be null.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Row<'a> {
+    pub(crate) site_id: &'a str,
+    pub(crate) hour_ms: i64,
+    pub(crate) sensor_id: &'a str,
+    pub(crate) ts_ms: i64,
+    pub(crate) run: &'a str,
+    pub(crate) seq: i64,
+    pub(crate) value: Option<f64>,
+    pub(crate) unit: Option<&'a str>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) lat: Option<f64>,
+    pub(crate) lon: Option<f64>,
+}
+
+/// What a row turns out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the reading of that number, as computed.
+    Right(u64),
+    /// It is right, but the run's report is older than the reading.
+    Later,
+    /// No run made it.
+    Phantom(Mismatch),
+    /// It has the key of the reading of that number, but other cells.
+    Corrupt(u64, Mismatch),
+}
+
+/// Where a row differs from its recomputation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// What would have been right.
+    pub(crate) expected: String,
+    /// What the row holds.
+    pub(crate) found: String,
+}
+
+/// What one run must have stored.
+#[derive(Debug)]
+pub(crate) struct Expectation {
+    report: RunReport,
+    simulation: Simulation,
+    // Rows come sensor by sensor, so most ask for the one before.
+    last_sensor: Option<(String, u64)>,
+}
+
+impl Expectation {
+    /// Lays out the run's fleet.
+    pub(crate) fn new(report: RunReport) -> Self {
+        Self {
+            simulation: Simulation::new(report.manifest.clone()),
+            report,
+            last_sensor: None,
+        }
+    }
+
+    /// Returns what the producer declared.
+    pub(crate) fn report(&self) -> &RunReport {
+        &self.report
+    }
+
+    /// Returns the run's readings.
+    pub(crate) fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
+    /// Compares a row of this run, read at `now_ms`, with its recomputation.
+    pub(crate) fn classify(&mut self, row: &Row<'_>, now_ms: i64) -> Verdict {
+        let phantom =
+            |expected: String, found: String| Verdict::Phantom(Mismatch { expected, found });
+        let Some(sensor) = self.sensor_number(row.sensor_id) else {
+            let sensors = self.simulation.fleet().sensors();
+            let expected = format!("one of the fleet's {sensors} sensors");
+            return phantom(expected, "a sensor that is none of them".into());
+        };
+        let seq = u64::try_from(row.seq).ok();
+        let index = seq.and_then(|seq| self.simulation.index_of(sensor, seq));
+        let sent = self.sent_by(now_ms);
+        let Some(index) = index.filter(|index| *index < sent) else {
+            return phantom(
+                format!("one of the {sent} readings that can have been sent"),
+                index.map_or("a sequence number that none has".into(), |i| {
+                    format!("reading {i}")
+                }),
+            );
+        };
+        let reading = self.simulation.reading(index);
+        if let Some(mismatch) = self.compare_key(row, &reading) {
+            return Verdict::Phantom(mismatch);
+        }
+        match self.compare_cells(row, &reading) {
+            Some(mismatch) => Verdict::Corrupt(index, mismatch),
+            None if index < self.report.scheduled => Verdict::Right(index),
+            None => Verdict::Later,
+        }
+    }
+
+    fn sensor_number(&mut self, sensor_id: &str) -> Option<u64> {
+        if let Some((last_id, number)) = &self.last_sensor
+            && last_id == sensor_id
+        {
+            return Some(*number);
+        }
+        let number = self.simulation.fleet().sensor_number(sensor_id)?;
+        self.last_sensor = Some((sensor_id.to_owned(), number));
+        Some(number)
+    }
+
+    /// Returns how many readings the run can have sent: more than reported while it is under way.
+    fn sent_by(&self, now_ms: i64) -> u64 {
+        let reported = self.report.scheduled;
+        if self.report.state != RunState::Running {
+            return reported;
+        }
+        let schedule = &self.report.manifest.schedule;
+        let elapsed_ms = now_ms + CLOCK_ALLOWANCE_MS - schedule.start_ms;
+        match u64::try_from(elapsed_ms) {
+            Ok(elapsed_ms) => {
+                reported.max(schedule.due_count(elapsed_ms.saturating_mul(NS_PER_MS)))
+            }
+            Err(_) => reported,
+        }
+    }
+
+    /// Compares the key's other columns: sensor, run and number led here and are right.
+    fn compare_key(&self, row: &Row<'_>, reading: &SimulatedReading) -> Option<Mismatch> {
+        let site_id = self.simulation.fleet().site_of(reading.sensor).id.as_str();
+        let hour_ms = hour_start_ms(reading.ts_ms);
+        if row.site_id == site_id && row.hour_ms == hour_ms && row.ts_ms == reading.ts_ms {
+            return None;
+        }
+        let mut differences = Differences::default();
+        differences.compare("site_id", &site_id, &row.site_id);
+        differences.compare("hour", &hour_ms, &row.hour_ms);
+        differences.compare("ts", &reading.ts_ms, &row.ts_ms);
+        differences.mismatch()
+    }
+
+    fn compare_cells(&self, row: &Row<'_>, reading: &SimulatedReading) -> Option<Mismatch> {
+        let fleet = self.simulation.fleet();
+        let value = reading.measurement.value.to_f64();
+        let unit = fleet.kind_of(reading.sensor).unit();
+        let status = reading.measurement.status.name();
+        let Location { lat, lon } = fleet.site_of(reading.sensor).location();
+        let same = same_number(row.value, value)
+            && row.unit == Some(unit)
+            && row.status == Some(status)
+            && same_number(row.lat, lat)
+            && same_number(row.lon, lon);
+        if same {
+            return None;
+        }
+        let mut differences = Differences::default();
+        differences.compare_number("value", value, row.value);
+        differences.compare("unit", &unit, &row.unit.unwrap_or("null"));
+        differences.compare("status", &status, &row.status.unwrap_or("null"));
+        differences.compare_number("lat", lat, row.lat);
+        differences.compare_number("lon", lon, row.lon);
+        differences.mismatch()
+    }
+}
+
+/// Numbers are the same by their bits: no tolerance hides a wrong conversion.
+fn same_number(found: Option<f64>, expected: f64) -> bool {
+    found.is_some_and(|found| found.to_bits() == expected.to_bits())
+}
+
+/// Collects the columns that differ.
+#[derive(Debug, Default)]
+struct Differences {
+    expected: Vec<String>,
+    found: Vec<String>,
+}
+
+impl Differences {
+    fn compare<T: PartialEq + Display>(&mut self, column: &str, expected: &T, found: &T) {
+        if expected != found {
+            self.push(column, expected, found);
+        }
+    }
+
+    fn compare_number(&mut self, column: &str, expected: f64, found: Option<f64>) {
+        if same_number(found, expected) {
+            return;
+        }
+        match found {
+            Some(found) => self.push(column, &expected, &found),
+            None => self.push(column, &expected, &"null"),
+        }
+    }
+
+    fn push(&mut self, column: &str, expected: &dyn Display, found: &dyn Display) {
+        self.expected.push(format!("{column} {expected}"));
+        self.found.push(format!("{column} {found}"));
+    }
+
+    fn mismatch(self) -> Option<Mismatch> {
+        (!self.expected.is_empty()).then(|| Mismatch {
+            expected: self.expected.join(" "),
+            found: self.found.join(" "),
+        })
+    }
+}
+
+/// Returns the readings that Kafka acknowledged, as ascending spans.
+pub(crate) fn acknowledged_spans(report: &RunReport) -> Vec<Range<u64>> {
+    let starts = report.unacknowledged.iter().map(|gap| gap.to);
+    let ends = report.unacknowledged.iter().map(|gap| gap.from);
+    std::iter::once(0)
+        .chain(starts)
+        .zip(ends.chain([report.scheduled]))
+        .map(|(start, end)| start..end)
+        .filter(|span| !span.is_empty())
+        .collect()
+}
+
+/// Returns how many readings Kafka acknowledged.
+pub(crate) fn acknowledged(report: &RunReport) -> u64 {
+    acknowledged_spans(report)
+        .iter()
+        .map(|span| span.end - span.start)
+        .sum()
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Keeps count of what was found of each run, and draws the balance.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use domain::simulation::RunReport;
+
+use crate::bitmap::Bitmap;
+use crate::compare::{Expectation, Mismatch, Row, Verdict, acknowledged_spans};
+use crate::summary::{Counts, EXAMPLES_MAX, Example, Examples, RunSummary, Summary};
+
+/// Unknown runs that are told apart; rows of more are phantoms in any case.
+const UNKNOWN_RUNS_MAX: usize = 1_000;
+
+/// What was found so far.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    runs: Vec<RunLedger>,
+    positions: HashMap<String, usize>,
+    others_ignored: bool,
+    rows: u64,
+    ignored: u64,
+    unknown_runs: BTreeMap<String, u64>,
+    phantom_nameless: u64,
+    examples: Examples,
+}
+
+#[derive(Debug)]
+struct RunLedger {
+    expectation: Expectation,
+    // Readings with a row under their key, right or corrupt.
+    seen: Bitmap,
+    counts: Counts,
+}
+
+impl Ledger {
+    /// Starts with nothing found. Rows of other runs are phantoms unless they are to be ignored.
+    pub(crate) fn new(reports: Vec<RunReport>, others_ignored: bool) -> Self {
+        let positions = reports.iter().enumerate();
+        Self {
+            positions: positions
+                .map(|(i, report)| (report.manifest.run.clone(), i))
+                .collect(),
+            runs: reports.into_iter().map(RunLedger::new).collect(),
+            others_ignored,
+            rows: 0,
+            ignored: 0,
+            unknown_runs: BTreeMap::new(),
+            phantom_nameless: 0,
+            examples: Examples::default(),
+        }
+    }
+
+    /// Returns how many rows were recorded.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Records a row that was read at `now_ms`.
+    pub(crate) fn record(&mut self, row: &Row<'_>, now_ms: i64) {
+        self.rows += 1;
+        match self.positions.get(row.run) {
+            Some(position) => self.runs[*position].record(row, now_ms, &mut self.examples),
+            None if self.others_ignored => self.ignored += 1,
+            None => self.record_unknown_run(row),
+        }
+    }
+
+    fn record_unknown_run(&mut self, row: &Row<'_>) {
+        if let Some(rows) = self.unknown_runs.get_mut(row.run) {
+            *rows += 1;
+        } else if self.unknown_runs.len() < UNKNOWN_RUNS_MAX {
+            self.unknown_runs.insert(row.run.to_owned(), 1);
+        } else {
+            self.phantom_nameless += 1;
+            return;
+        }
+        // A run may yet turn out to be known, so each keeps examples until the end.
+        let of_this_run = self.unknown_runs[row.run];
+        if of_this_run <= EXAMPLES_MAX as u64 {
+            let mismatch = Mismatch {
+                expected: "a run that has a report".into(),
+                found: "a run that has none".into(),
+            };
+            self.examples
+                .unknown_run
+                .push(Example::of_row(row, mismatch));
+        }
+    }
+
+    /// Draws the balance of a scan. Readings from before `required_from_ms` may have expired;
+    /// `newcomers` are the runs that have a report by now.
+    pub(crate) fn close(
+        self,
+        required_from_ms: i64,
+        newcomers: &BTreeSet<String>,
+        settled: Option<bool>,
+        elapsed: Duration,
+    ) -> Summary {
+        let mut examples = self.examples;
+        let mut totals = Counts::default();
+        let mut runs = Vec::new();
+        for run in self.runs {
+            let run = run.close(required_from_ms, &mut examples);
+            totals.add(&run.counts);
+            runs.push(run);
+        }
+        for (run, rows) in &self.unknown_runs {
+            if newcomers.contains(run) {
+                totals.later += rows;
+            } else {
+                totals.phantom += rows;
+            }
+        }
+        totals.phantom += self.phantom_nameless;
+        examples.adopt_unknown_runs(newcomers);
+        Summary {
+            totals,
+            rows: self.rows,
+            ignored: self.ignored,
+            settled,
+            elapsed_s: elapsed.as_secs_f64(),
+            runs,
+            examples,
+        }
+    }
+}
+
+impl RunLedger {
+    fn new(report: RunReport) -> Self {
+        Self {
+            expectation: Expectation::new(report),
+            seen: Bitmap::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    fn record(&mut self, row: &Row<'_>, now_ms: i64, examples: &mut Examples) {
+        match self.expectation.classify(row, now_ms) {
+            Verdict::Right(index) => self.counts.stored += u64::from(self.seen.insert(index)),
+            Verdict::Later => self.counts.later += 1,
+            Verdict::Phantom(mismatch) => {
+                self.counts.phantom += 1;
+                examples.add_phantom(row, mismatch);
+            }
+            Verdict::Corrupt(index, mismatch) => {
+                if index < self.expectation.report().scheduled {
+                    self.seen.insert(index);
+                }
+                self.counts.corrupt += 1;
+                examples.add_corrupt(row, mismatch);
+            }
+        }
+    }
+
+    fn close(self, required_from_ms: i64, examples: &mut Examples) -> RunSummary {
+        let report = self.expectation.report();
+        let schedule = &report.manifest.schedule;
+        let required_from = first_number(report.scheduled, |index| {
+            schedule.event_time_ms(index) >= required_from_ms
+        });
+        let mut counts = self.counts;
+        counts.scheduled = report.scheduled;
+        for span in acknowledged_spans(report) {
+            counts.acknowledged += span.end - span.start;
+            let required = required_from.clamp(span.start, span.end);
+            counts.expired += self.seen.count_absent(span.start..required);
+            let missing = self.seen.count_absent(required..span.end);
+            counts.missing += missing;
+            if missing > 0 && examples.missing.len() < EXAMPLES_MAX {
+                let absent = self.seen.absent(required..span.end);
+                let wanted = EXAMPLES_MAX - examples.missing.len();
+                let simulation = self.expectation.simulation();
+                let new = absent
+                    .take(wanted)
+                    .map(|index| Example::missing(simulation, index));
+                examples.missing.extend(new);
+            }
+        }
+        RunSummary {
+            run: report.manifest.run.clone(),
+            state: report.state,
+            counts,
+        }
+    }
+}
+
+/// Returns the first number below `end` from which on `holds` is true; `end` if it never is.
+fn first_number(end: u64, holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut from, mut to) = (0, end);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if holds(middle) {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! I2: the balance is right, and every fault unbalances it.
+
+use domain::simulation::report::{IndexRange, RunState};
+use serde_json::Value;
+
+use super::*;
+use crate::compare::testing::{START_MS, StoredRow, report, stored};
+use crate::settings::OutputFormat;
+
+const NOW_MS: i64 = START_MS + 3_600_000;
+
+fn rows(report: &RunReport) -> Vec<StoredRow> {
+    (0..report.scheduled)
+        .map(|index| stored(report, index))
+        .collect()
+}
+
+/// Audits a table that never expires.
+fn audit(reports: &[RunReport], table: &[StoredRow]) -> Summary {
+    audit_from(i64::MIN, reports, table, &[])
+}
+
+fn audit_from(
+    required_from_ms: i64,
+    reports: &[RunReport],
+    table: &[StoredRow],
+    newcomers: &[&str],
+) -> Summary {
+    let mut ledger = Ledger::new(reports.to_vec(), false);
+    for row in table {
+        ledger.record(&row.row(), NOW_MS);
+    }
+    let newcomers = newcomers.iter().map(|run| (*run).to_owned()).collect();
+    ledger.close(required_from_ms, &newcomers, None, Duration::from_secs(1))
+}
+
+fn lines(summary: &Summary, format: OutputFormat) -> Vec<String> {
+    let mut text = Vec::new();
+    summary.write(format, &mut text).unwrap();
+    String::from_utf8(text)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn verdict(summary: &Summary) -> String {
+    lines(summary, OutputFormat::Text).pop().unwrap()
+}
+
+#[test]
+fn a_table_with_every_row_is_clean() {
+    let report = report("a", 1_000);
+    let summary = audit(std::slice::from_ref(&report), &rows(&report));
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 1000 missing 0 phantom 0 corrupt 0"
+    );
+    assert!(summary.is_clean());
+}
+
+#[test]
+fn a_row_that_is_lost_is_missing() {
+    let report = report("a", 1_000);
+    let mut table = rows(&report);
+    let lost = table.remove(345);
+    let summary = audit(&[report], &table);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 999 missing 1 phantom 0 corrupt 0"
+    );
+    assert!(!summary.is_clean());
+    let Example { sensor_id, seq, .. } = &summary.examples.missing[0];
+    assert_eq!((sensor_id, *seq), (&lost.sensor_id, lost.seq));
+}
+
+#[test]
+fn an_empty_table_lacks_everything_and_shows_ten() {
+    let summary = audit(&[report("a", 1_000)], &[]);
+    assert_eq!(summary.totals.missing, 1_000);
+    assert_eq!(summary.examples.missing.len(), EXAMPLES_MAX);
+    let text = lines(&summary, OutputFormat::Text).join("\n");
+    assert!(text.contains("missing: and 990 more"), "{text}");
+}
+
+#[test]
+fn a_row_that_is_altered_is_corrupt_and_neither_stored_nor_missing() {
+    let report = report("a", 1_000);
+    let mut table = rows(&report);
+    table[7].value = Some(-273.15);
+    let summary = audit(&[report], &table);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 999 missing 0 phantom 0 corrupt 1"
+    );
+    assert!(!summary.is_clean());
+    assert_eq!(summary.examples.corrupt[0].found, "value -273.15");
+}
+
+#[test]
+fn a_row_that_is_moved_is_a_phantom_and_its_place_is_missing() {
+    let report = report("a", 1_000);
+    let mut table = rows(&report);
+    table[7].ts_ms += 1;
+    let summary = audit(&[report], &table);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 999 missing 1 phantom 1 corrupt 0"
+    );
+    assert!(!summary.is_clean());
+}
+
+#[test]
+fn a_row_of_an_unknown_run_is_a_phantom_unless_its_report_has_come_since() {
+    let known = report("a", 100);
+    let mut table = rows(&known);
+    table.extend(rows(&report("b", 3)));
+    let reports = [known];
+    let summary = audit(&reports, &table);
+    assert_eq!((summary.totals.phantom, summary.totals.later), (3, 0));
+    assert_eq!(summary.examples.phantom.len(), 3);
+    assert!(!summary.is_clean());
+    let summary = audit_from(i64::MIN, &reports, &table, &["a", "b"]);
+    assert_eq!((summary.totals.phantom, summary.totals.later), (0, 3));
+    assert!(summary.is_clean() && summary.examples.phantom.is_empty());
+}
+
+#[test]
+fn rows_of_ever_more_unknown_runs_stay_phantoms() {
+    let known = report("a", 0);
+    let mut table = Vec::new();
+    for number in 0..UNKNOWN_RUNS_MAX + 5 {
+        table.extend(rows(&report(&format!("b{number}"), 1)));
+    }
+    let summary = audit(&[known], &table);
+    assert_eq!(summary.totals.phantom, UNKNOWN_RUNS_MAX as u64 + 5);
+    assert_eq!(summary.examples.phantom.len(), EXAMPLES_MAX);
+}
+
+#[test]
+fn when_one_run_is_asked_for_the_others_are_left_alone() {
+    let (asked, other) = (report("a", 100), report("b", 50));
+    let mut ledger = Ledger::new(vec![asked.clone()], true);
+    for row in rows(&asked).iter().chain(&rows(&other)) {
+        ledger.record(&row.row(), NOW_MS);
+    }
+    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Duration::ZERO);
+    assert!(summary.is_clean());
+    assert_eq!(
+        (summary.totals.stored, summary.ignored, summary.rows),
+        (100, 50, 150)
+    );
+}
+
+#[test]
+fn readings_that_were_not_acknowledged_may_be_there_or_not() {
+    let mut report = report("a", 1_000);
+    report.unacknowledged = vec![IndexRange { from: 100, to: 110 }];
+    let mut table = rows(&report);
+    table.drain(103..110);
+    let summary = audit(&[report.clone()], &table);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 990 stored 993 missing 0 phantom 0 corrupt 0"
+    );
+    assert!(summary.is_clean());
+    table.remove(99);
+    assert_eq!(audit(&[report], &table).totals.missing, 1);
+}
+
+#[test]
+fn rows_made_since_the_snapshot_are_counted_apart() {
+    let mut snapshot = report("a", 500);
+    let table = rows(&report("a", 800));
+    snapshot.state = RunState::Running;
+    let summary = audit(&[snapshot], &table);
+    assert_eq!((summary.totals.stored, summary.totals.later), (500, 300));
+    assert!(summary.is_clean());
+}
+
+#[test]
+fn old_readings_are_not_required_but_compared_where_they_are_found() {
+    let report = report("a", 1_000);
+    let reports = std::slice::from_ref(&report);
+    let mut table = rows(&report).split_off(200);
+    // Readings are due every 10 ms, so 300 of them before this.
+    let required_from_ms = START_MS + 3_000;
+    let summary = audit_from(required_from_ms, reports, &table, &[]);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 800 missing 0 phantom 0 corrupt 0"
+    );
+    assert_eq!(summary.totals.expired, 200);
+    table[0].unit = None;
+    table.remove(100);
+    let summary = audit_from(required_from_ms, reports, &table, &[]);
+    assert_eq!((summary.totals.corrupt, summary.totals.missing), (1, 1));
+    assert_eq!(
+        audit_from(i64::MAX, reports, &[], &[]).totals.expired,
+        1_000
+    );
+}
+
+#[test]
+fn several_runs_are_listed_and_added_up() {
+    let (one, two) = (report("a", 100), report("b", 50));
+    let mut table = rows(&one);
+    table.extend(rows(&two).split_off(1));
+    let summary = audit(&[one, two], &table);
+    let text = lines(&summary, OutputFormat::Text);
+    assert_eq!(
+        text[1],
+        "run b (complete): scheduled 50 acknowledged 50 stored 49 missing 1 phantom 0 corrupt 0"
+    );
+    assert_eq!(
+        text.last().unwrap(),
+        "audit: scheduled 150 acknowledged 150 stored 149 missing 1 phantom 0 corrupt 0"
+    );
+}
+
+#[test]
+fn json_says_the_same_on_one_line() {
+    let report = report("a", 100);
+    let mut table = rows(&report);
+    table.pop();
+    let printed = lines(&audit(&[report], &table), OutputFormat::Json);
+    assert_eq!(printed.len(), 1);
+    let json: Value = serde_json::from_str(&printed[0]).unwrap();
+    assert_eq!(
+        (&json["scheduled"], &json["stored"]),
+        (&100.into(), &99.into())
+    );
+    assert_eq!((&json["missing"], &json["phantom"]), (&1.into(), &0.into()));
+    assert_eq!(json["runs"][0]["run"], "a");
+    assert_eq!(json["examples"]["missing"][0]["found"], "no row");
+}

@@ -1,0 +1,102 @@
+//! Checks I2: Cassandra holds what the producers sent, recomputed from their reports, row by row.
+
+mod bitmap;
+mod compare;
+mod error;
+mod ledger;
+mod reports;
+mod scan;
+mod settings;
+mod settle;
+mod summary;
+mod window;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use domain::simulation::RunReport;
+use domain::simulation::report::RunState;
+use runtime::Shutdown;
+use runtime::process::Context;
+use tracing::{info, warn};
+
+pub use crate::error::AuditError;
+use crate::ledger::Ledger;
+use crate::reports::Reports;
+use crate::scan::Scanner;
+pub use crate::settings::{AuditSettings, OutputFormat};
+use crate::summary::Summary;
+use crate::window::Plan;
+
+/// Audits once and prints the verdict: exit code 0 if nothing is missing, phantom or corrupt.
+pub async fn run(settings: AuditSettings, context: Context) -> anyhow::Result<ExitCode> {
+    context.health.well();
+    let summary = tokio::select! {
+        outcome = audit(&settings, &context.shutdown) => outcome?,
+        () = context.shutdown.stopped() => return Err(AuditError::Stopped.into()),
+    };
+    summary.write(settings.format, &mut io::stdout().lock())?;
+    Ok(if summary.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary, AuditError> {
+    let started = Instant::now();
+    // The order matters: what the reports claim is in the topic before its end is looked up.
+    let reports = Reports::read(&settings.report_dir, settings.run.as_deref())?;
+    info!(runs = reports.runs.len(), dir = %settings.report_dir.display(), "read the run reports");
+    for report in &reports.runs {
+        warn_of_oddities(report, &settings.kafka.topic);
+    }
+    let settled = if settings.settle {
+        Some(settle::settle(settings, shutdown).await?)
+    } else {
+        None
+    };
+    let cassandra = &settings.cassandra;
+    let session = runtime::cassandra::connect(cassandra, settings.consistency, shutdown)
+        .await
+        .ok_or(AuditError::Stopped)?;
+    let scanner = Scanner::prepare(session, &cassandra.keyspace).await?;
+    let retention = scanner.retention().await?;
+    let plan = Plan::new(retention, now_ms(), &reports.runs, settings.run.is_some());
+    let mut ledger = Ledger::new(reports.runs, settings.run.is_some());
+    scanner.scan(&plan, &mut ledger).await?;
+
+    // A run that began while the table was read is not made up: its report has come since.
+    let newcomers = reports::run_ids(&settings.report_dir)?;
+    let required_from_ms = plan.required_from_ms(retention, now_ms());
+    Ok(ledger.close(required_from_ms, &newcomers, settled, started.elapsed()))
+}
+
+fn warn_of_oddities(report: &RunReport, topic: &str) {
+    let run = &report.manifest.run;
+    if report.topic != topic {
+        let written = &report.topic;
+        warn!(
+            run,
+            topic, written, "run wrote to another topic than KAFKA_TOPIC_NAME names"
+        );
+    }
+    let listed = compare::acknowledged(report);
+    // While a run is under way, the two are read one after the other.
+    if report.state != RunState::Running && listed != report.acknowledged {
+        let claimed = report.acknowledged;
+        warn!(
+            run,
+            listed, claimed, "report contradicts itself, going by its list of gaps"
+        );
+    }
+}
+
+/// Returns the time in epoch milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
