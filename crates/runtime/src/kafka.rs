@@ -149,6 +149,32 @@ pub async fn ensure_topic(settings: &KafkaSettings, shutdown: &Shutdown) -> Resu
     }
 }
 
+/// Waits until the topic exists, saying every few seconds what is missing; returns false if asked to stop.
+pub async fn await_topic(
+    settings: &KafkaSettings,
+    shutdown: &Shutdown,
+) -> Result<bool, TopicError> {
+    let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
+    let mut complaint = Complaint::default();
+    while !shutdown.is_stopping() {
+        match partition_count(&admin, settings) {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) => complaint.raise(|| {
+                warn!(
+                    topic = settings.topic,
+                    "the topic does not exist yet, waiting for it"
+                );
+            }),
+            Err(error) => complaint.raise(|| {
+                let servers = &settings.bootstrap_servers;
+                warn!(servers, "kafka does not answer, trying again: {error}");
+            }),
+        }
+        shutdown.stopped_within(Duration::from_millis(200)).await;
+    }
+    Ok(false)
+}
+
 /// Returns the number of partitions; `None` if there is no such topic.
 fn partition_count(
     admin: &AdminClient<DefaultClientContext>,

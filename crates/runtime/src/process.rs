@@ -51,13 +51,6 @@ impl<S> Shell<S> {
     }
 }
 
-/// Reads all settings of a process, its own and the shared ones, for the reference page.
-pub fn read_all<S>(read: impl Fn(&mut Reader) -> S) -> impl Fn(&mut Reader) {
-    move |reader| {
-        Shell::read(reader, &read);
-    }
-}
-
 impl Process {
     /// Runs the process to its end: 0 when all is well, 1 when it failed, 64 when it was misused.
     ///
@@ -78,7 +71,7 @@ impl Process {
         ) {
             Invocation::Run(values) => self.start(values, read, run),
             Invocation::Healthcheck(values) => self.healthcheck(values, read),
-            Invocation::Help(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
+            Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
             Invocation::Misuse(text) => say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE)),
         }
     }

@@ -4,7 +4,7 @@
 //! and the reference page: there is no second list to keep in step.
 
 mod cli;
-pub mod reference;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -179,11 +179,20 @@ impl Reader {
         parsed
     }
 
-    fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
+    /// Tells whether a value was given, so that the default does not count.
+    pub fn is_given(&self, setting: Setting) -> bool {
+        self.given_value(setting).is_some()
+    }
+
+    fn given_value(&self, setting: Setting) -> Option<&str> {
         let given = self.given.get(setting.name).map(|value| value.trim());
         // An empty variable counts as not set: that is how a compose file passes nothing on.
-        let value = given
-            .filter(|value| !value.is_empty())
+        given.filter(|value| !value.is_empty())
+    }
+
+    fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
+        let value = self
+            .given_value(setting)
             .unwrap_or(setting.default)
             .to_owned();
         self.described.push(Described {

@@ -1,11 +1,15 @@
-//! The command line: a flag for each setting, over the environment; the help text is the documentation.
+//! The command line: a flag for each setting, over the environment; the help text is the
+//! documentation.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
-use super::{Described, Reader, Setting};
+use super::{Described, Reader, reference};
+
+/// The subcommand that the reference page is made with.
+const SETTINGS: &str = "settings";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -14,8 +18,8 @@ pub enum Invocation {
     Run(BTreeMap<String, String>),
     /// Ask a running process whether it is healthy.
     Healthcheck(BTreeMap<String, String>),
-    /// Print this and end well.
-    Help(String),
+    /// Print this, the help or the reference of the settings, and end well.
+    Print(String),
     /// Print this and end with the usage exit code.
     Misuse(String),
 }
@@ -35,37 +39,33 @@ pub fn invocation<S>(
     let matches = match command(name, about, described).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => return Invocation::Misuse(error.to_string()),
-        Err(error) => return Invocation::Help(error.to_string()),
+        Err(error) => return Invocation::Print(error.to_string()),
     };
     let mut values = environment;
-    let (matches, healthcheck) = match matches.subcommand() {
-        Some((_, _)) => (&matches, true),
-        None => (&matches, false),
-    };
     for Described { setting, .. } in described {
         if let Some(value) = matches.get_one::<String>(setting.name) {
             values.insert(setting.name.to_owned(), value.clone());
         }
     }
-    if healthcheck {
-        Invocation::Healthcheck(values)
-    } else {
-        Invocation::Run(values)
+    match matches.subcommand_name() {
+        Some(SETTINGS) => Invocation::Print(reference::table(described)),
+        Some(_) => Invocation::Healthcheck(values),
+        None => Invocation::Run(values),
     }
 }
 
 fn command(name: &'static str, about: &'static str, described: &[Described]) -> Command {
     let flags = described.iter().map(|Described { setting, allowed }| {
-        let mut help = setting.meaning.to_owned();
-        if !setting.unit.is_empty() {
-            help += &format!(" [{}]", setting.unit);
-        }
-        let default = if setting.default.is_empty() {
-            "not set"
-        } else {
-            setting.default
+        let unit = match setting.unit {
+            "" => String::new(),
+            unit => format!(" [{unit}]"),
         };
-        help += &format!("\n{}, default {default}, allowed {allowed}", setting.name);
+        let default = match setting.default {
+            "" => "not set",
+            value => value,
+        };
+        let (name, meaning) = (setting.name, setting.meaning);
+        let help = format!("{meaning}{unit}\n{name}, default {default}, allowed {allowed}");
         Arg::new(setting.name)
             .long(setting.flag())
             .value_name("VALUE")
@@ -80,5 +80,10 @@ fn command(name: &'static str, about: &'static str, described: &[Described]) -> 
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running process, at HEALTH_ADDRESS, whether it is healthy"),
+        )
+        .subcommand(
+            Command::new(SETTINGS)
+                .about("Print the reference of the settings, as a Markdown table")
+                .hide(true),
         )
 }

@@ -1,22 +1,21 @@
-//! Renders the reference page of the settings of all processes.
+//! Renders the settings of a process for the reference page.
 
 use std::fmt::Write;
 
-use super::{Described, Reader};
+use super::Described;
 
-/// Renders one process's settings as a Markdown table.
-pub fn table<S>(read: impl Fn(&mut Reader) -> S) -> String {
-    let mut reader = Reader::default();
-    read(&mut reader);
+/// Renders the settings as a Markdown table.
+pub(super) fn table(described: &[Described]) -> String {
     let mut page = String::from("| variable | flag | default | unit | allowed | meaning |\n");
     page += "|---|---|---|---|---|---|\n";
-    for Described { setting, allowed } in reader.described() {
+    for Described { setting, allowed } in described {
         let default = match setting.default {
             "" => "not set".to_owned(),
             value => format!("`{value}`"),
         };
         let flag = setting.flag();
-        let (name, unit, meaning) = (setting.name, setting.unit, setting.meaning);
+        let (name, unit, meaning) = (setting.name, setting.unit, cell(setting.meaning));
+        let allowed = cell(allowed);
         writeln!(
             page,
             "| `{name}` | `--{flag}` | {default} | {unit} | {allowed} | {meaning} |"
@@ -24,4 +23,9 @@ pub fn table<S>(read: impl Fn(&mut Reader) -> S) -> String {
         .expect("writing to a string succeeds");
     }
     page
+}
+
+/// Keeps a text from being read as a column's end or as a tag.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
 }

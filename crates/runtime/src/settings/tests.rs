@@ -91,7 +91,7 @@ fn a_flag_wins_over_the_environment() {
 
 #[test]
 fn help_lists_every_setting_with_default_unit_and_meaning() {
-    let Invocation::Help(help) = invoke(&[], &["--help"]) else {
+    let Invocation::Print(help) = invoke(&[], &["--help"]) else {
         panic!("help was asked for")
     };
     for part in [
@@ -102,6 +102,19 @@ fn help_lists_every_setting_with_default_unit_and_meaning() {
     ] {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
+}
+
+#[test]
+fn the_reference_has_a_row_for_every_setting() {
+    let Invocation::Print(table) = invoke(&[], &["settings"]) else {
+        panic!("the reference was asked for")
+    };
+    let rows: Vec<&str> = table.lines().skip(2).collect();
+    assert_eq!(rows.len(), 3, "{table}");
+    assert!(
+        rows[0].starts_with("| `KAFKA_NUM_PARTITIONS` | `--num-partitions` | `12` |"),
+        "{table}"
+    );
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! What becomes of readings that were sent: serves the client's callbacks and keeps the books.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::simulation::report::IndexRange;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use runtime::kafka::Complaint;
+use tracing::{debug, error, warn};
+
+use crate::acknowledgements::Acknowledgements;
+use crate::pace::Clock;
+use crate::statistics::Durations;
+
+/// Most readings from the oldest one under way to the newest: 8 MiB of window.
+pub(crate) const WINDOW_MAX: u64 = 1 << 26;
+
+/// What travels with a reading through the client, in one word: its number and when it was sent.
+///
+/// The number is cut to what the window needs, the time to 19 hours of microseconds: who reads it
+/// knows the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(usize);
+
+const INDEX_BITS: u32 = 28;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const TIME_MASK: u64 = u64::MAX >> INDEX_BITS;
+
+// The client carries one pointer, which has to hold the tag.
+const _: () = assert!(usize::BITS == u64::BITS && WINDOW_MAX + 64 <= INDEX_MASK);
+
+impl Tag {
+    /// Packs a reading's number and the time of its hand-over.
+    pub(crate) fn new(index: u64, handed_us: u64) -> Self {
+        let word = handed_us << INDEX_BITS | index & INDEX_MASK;
+        Self(usize::try_from(word).expect("a pointer has 64 bits"))
+    }
+
+    /// Returns the word that the client carries.
+    pub(crate) fn word(self) -> usize {
+        self.0
+    }
+
+    /// Returns the reading's number, which is not below `base` and within the window above it.
+    fn index(self, base: u64) -> u64 {
+        base + ((self.0 as u64).wrapping_sub(base) & INDEX_MASK)
+    }
+
+    /// Returns how long ago the hand-over was.
+    fn age_us(self, now_us: u64) -> u64 {
+        now_us.wrapping_sub(self.0 as u64 >> INDEX_BITS) & TIME_MASK
+    }
+}
+
+/// The books.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// What became of each reading.
+    pub(crate) acknowledgements: Acknowledgements,
+    /// How long Kafka took to acknowledge.
+    pub(crate) latency: Durations,
+    /// Acknowledged readings by partition.
+    pub(crate) by_partition: Vec<u64>,
+    /// Why the latest failure failed.
+    latest_failure: Option<RDKafkaErrorCode>,
+}
+
+/// Receives what the client says.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    clock: Clock,
+    ledger: Mutex<Ledger>,
+    /// Copies for the pacing thread, which never waits for the books.
+    settled_below: AtomicU64,
+    failed: AtomicU64,
+    failure_complaint: Mutex<Complaint>,
+    client_complaint: Mutex<Complaint>,
+}
+
+impl Deliveries {
+    /// Opens the books for a topic of so many partitions.
+    pub(crate) fn new(clock: Clock, partitions: u32) -> Self {
+        Self {
+            clock,
+            ledger: Mutex::new(Ledger {
+                acknowledgements: Acknowledgements::default(),
+                latency: Durations::default(),
+                by_partition: vec![0; partitions as usize],
+                latest_failure: None,
+            }),
+            settled_below: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            failure_complaint: Mutex::default(),
+            client_complaint: Mutex::default(),
+        }
+    }
+
+    /// Gives access to the books; delivery waits meanwhile.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// Returns a number that no unsettled reading is below; never blocks.
+    pub(crate) fn settled_below(&self) -> u64 {
+        self.settled_below.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many readings Kafka refused for good; never blocks.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns why Kafka refused the latest of them.
+    pub(crate) fn latest_failure(&self) -> RDKafkaErrorCode {
+        self.ledger()
+            .latest_failure
+            .unwrap_or(RDKafkaErrorCode::Unknown)
+    }
+
+    fn acknowledge(&self, tag: Tag, partition: i32) {
+        let now_us = self.clock.now_ns() / 1_000;
+        let mut ledger = self.ledger();
+        let base = ledger.acknowledgements.settled_below();
+        if !ledger.acknowledgements.acknowledge(tag.index(base)) {
+            return;
+        }
+        ledger.latency.record(tag.age_us(now_us));
+        let share = usize::try_from(partition)
+            .ok()
+            .and_then(|partition| ledger.by_partition.get_mut(partition));
+        if let Some(count) = share {
+            *count += 1;
+        }
+        self.publish(base, &ledger);
+    }
+
+    fn fail(&self, tag: Tag, error: &KafkaError) {
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
+        let mut ledger = self.ledger();
+        let base = ledger.acknowledgements.settled_below();
+        let index = tag.index(base);
+        if ledger.acknowledgements.fail(index) {
+            ledger.latest_failure = Some(code);
+            let failed = ledger.acknowledgements.failed();
+            self.failed.store(failed, Ordering::Relaxed);
+            self.publish(base, &ledger);
+            lock(&self.failure_complaint)
+                .raise(|| error!(index, failed, "kafka refused a reading for good: {code}"));
+        }
+    }
+
+    fn publish(&self, base_before: u64, ledger: &Ledger) {
+        let base = ledger.acknowledgements.settled_below();
+        if base != base_before {
+            self.settled_below.store(base, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A panic elsewhere does not make the books wrong.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, "kafka client: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        lock(&self.client_complaint)
+            .raise(|| warn!("kafka is not well, readings wait for it: {error}: {reason}"));
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
+        match result {
+            Ok(message) => self.acknowledge(Tag(word), message.partition()),
+            Err((error, _)) => self.fail(Tag(word), error),
+        }
+    }
+}
+
+/// Returns how many readings the ranges hold.
+pub(crate) fn count(ranges: &[IndexRange]) -> u64 {
+    ranges.iter().map(|range| range.to - range.from).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_tag_is_read_back_anywhere_in_the_window(
+            base in 0_u64..1 << 60,
+            ahead in 0..WINDOW_MAX + 64,
+            handed_us in 0_u64..1 << 50,
+            took_us in 0_u64..1 << 36,
+        ) {
+            let tag = Tag::new(base + ahead, handed_us);
+            prop_assert_eq!(tag.index(base), base + ahead);
+            prop_assert_eq!(tag.age_us(handed_us + took_us), took_us);
+        }
+    }
+
+    #[test]
+    fn the_books_tell_what_became_of_each_reading() {
+        let deliveries = Deliveries::new(Clock::new(std::time::Instant::now()), 2);
+        for index in 0..200 {
+            let tag = Tag::new(index, 0);
+            if index == 70 {
+                deliveries.fail(
+                    tag,
+                    &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation),
+                );
+            } else {
+                deliveries.acknowledge(tag, i32::try_from(index % 2).unwrap());
+            }
+        }
+        assert_eq!(deliveries.settled_below(), 192);
+        assert_eq!(deliveries.failed(), 1);
+        assert_eq!(
+            deliveries.latest_failure(),
+            RDKafkaErrorCode::PolicyViolation
+        );
+        let ledger = deliveries.ledger();
+        assert_eq!(ledger.by_partition, [99, 100]);
+        let open = ledger.acknowledgements.unacknowledged(210);
+        assert_eq!(
+            open,
+            [
+                IndexRange { from: 70, to: 71 },
+                IndexRange { from: 200, to: 210 }
+            ]
+        );
+        assert_eq!(count(&open), 11);
+    }
+}

@@ -1,0 +1,39 @@
+//! The producer: simulates a fleet and sends each reading when it is due; none is ever dropped.
+
+mod acknowledgements;
+mod deliveries;
+mod error;
+mod pace;
+mod publish;
+mod report;
+mod run;
+mod settings;
+mod statistics;
+mod thousandths;
+
+use std::process::ExitCode;
+
+use runtime::kafka::{TopicError, ensure_topic};
+use runtime::process::Context;
+use tracing::info;
+
+pub use error::ProducerError;
+pub use settings::ProducerSettings;
+
+use crate::report::ReportFolder;
+use crate::run::Run;
+
+/// Performs one run: 0 if Kafka has every reading that was sent.
+pub async fn run(settings: ProducerSettings, context: Context) -> anyhow::Result<ExitCode> {
+    let reports = ReportFolder::open(&settings.report_dir)?;
+    match ensure_topic(&settings.kafka, &context.shutdown).await {
+        Ok(()) => {}
+        Err(stopped @ TopicError::Stopped { .. }) => {
+            info!("nothing was sent: {stopped}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let run = Run::start(settings, reports, &context)?;
+    run.finish(context).await
+}

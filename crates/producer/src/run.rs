@@ -1,0 +1,319 @@
+//! One run from start to report: starts the threads, watches them, and settles what was sent.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::simulation::report::{DurationSummary, RunState};
+use domain::simulation::{RunManifest, RunReport, Schedule, Simulation};
+use jiff::Timestamp;
+use runtime::kafka::Complaint;
+use runtime::process::Context;
+use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
+
+use crate::deliveries::{self, Deliveries};
+use crate::error::ProducerError;
+use crate::pace::Clock;
+use crate::publish::{Connection, Progress, spawn};
+use crate::report::{ReportFolder, Text, partition_shares};
+use crate::settings::ProducerSettings;
+
+/// Time from the decision on the start to the first reading: the first report is written meanwhile.
+const LEAD_MS: u32 = 250;
+/// Time between two looks at how the run is doing.
+const BEAT: Duration = Duration::from_millis(50);
+/// Silence of Kafka, with readings under way, that makes the process unwell.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Name of the thread that sends.
+const PACING: &str = "pacing";
+
+/// A run under way.
+#[derive(Debug)]
+pub(crate) struct Run {
+    settings: ProducerSettings,
+    manifest: RunManifest,
+    reports: ReportFolder,
+    connection: Connection,
+    progress: Arc<Progress>,
+    pacing: oneshot::Receiver<Result<(), ProducerError>>,
+    sites_by_partition: Vec<u64>,
+}
+
+/// How a run stands at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    scheduled: u64,
+    acknowledged: u64,
+    failed: u64,
+}
+
+impl Standing {
+    fn under_way(self) -> u64 {
+        self.scheduled
+            .saturating_sub(self.acknowledged + self.failed)
+    }
+}
+
+impl Run {
+    /// Decides on the start, stores the first report, and only then lets the first reading be sent.
+    pub(crate) fn start(
+        settings: ProducerSettings,
+        reports: ReportFolder,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
+        let (start_ms, clock) = start_in_a_moment();
+        let manifest = RunManifest {
+            run: run_id(),
+            seed: settings.seed,
+            fleet: settings.fleet.clone(),
+            schedule: Schedule {
+                start_ms,
+                rate: settings.rate,
+                readings_max: settings.readings_max,
+            },
+        };
+        let partitions = settings.kafka.partitions;
+        let simulation = Simulation::new(manifest.clone());
+        let by_site = simulation.fleet().partitions(partitions);
+        let mut sites_by_partition = vec![0; partitions as usize];
+        for partition in &by_site {
+            sites_by_partition[*partition as usize] += 1;
+        }
+
+        let connection = Connection::open(&settings, Deliveries::new(clock, partitions))?;
+        let progress = Arc::new(Progress::default());
+        let topic = &settings.kafka.topic;
+        let publisher =
+            connection.publisher(topic, &by_site, simulation, clock, Arc::clone(&progress));
+        let (sender, pacing) = oneshot::channel();
+        let run = Self {
+            settings,
+            manifest,
+            reports,
+            connection,
+            progress,
+            pacing,
+            sites_by_partition,
+        };
+        run.reports.store(&run.report(RunState::Running))?;
+        info!(run = run.manifest.run, start_ms, "run starts");
+        let shutdown = context.shutdown.clone();
+        spawn(PACING, move || {
+            // Nobody receives it if the process has given up on this thread.
+            let _unheard = sender.send(publisher.publish_all(&shutdown));
+        })?;
+        context.health.well();
+        Ok(run)
+    }
+
+    /// Watches the run to its end, stores and prints its report.
+    pub(crate) async fn finish(mut self, context: Context) -> anyhow::Result<ExitCode> {
+        let outcome = self.watch(&context).await;
+        let standing = self.standing();
+        let all_sent = Some(standing.scheduled) == self.manifest.schedule.readings_max;
+        let all_acknowledged = standing.acknowledged == standing.scheduled;
+        let state = if all_sent && all_acknowledged {
+            RunState::Complete
+        } else {
+            RunState::Stopped
+        };
+        let report = self.report(state);
+        self.reports.store(&report)?;
+        let text = Text {
+            report: &report,
+            file: &self.reports.file(&self.manifest.run),
+        };
+        // A closed pipe is no reason to fail: the file has it all.
+        let _closed = std::io::stdout().write_all(text.to_string().as_bytes());
+        if standing.under_way() == 0 {
+            self.connection.close()?;
+        }
+        outcome?;
+        if all_acknowledged {
+            info!(sent = standing.scheduled, "kafka has every reading");
+            return Ok(ExitCode::SUCCESS);
+        }
+        error!(
+            unacknowledged = deliveries::count(&report.unacknowledged),
+            failed = standing.failed,
+            "kafka did not acknowledge every reading, the report lists those it did not"
+        );
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Waits until all is sent and settled; after a stop or failure, for the grace period at most.
+    async fn watch(&mut self, context: &Context) -> Result<(), ProducerError> {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut observer = Observer::new(self.settings.progress_interval);
+        let mut sent = None;
+        let mut deadline = None;
+        loop {
+            tokio::select! {
+                outcome = &mut self.pacing, if sent.is_none() => {
+                    let outcome = outcome.unwrap_or(Err(ProducerError::ThreadLost(PACING)));
+                    if outcome.is_err() {
+                        deadline.get_or_insert(Instant::now() + self.settings.shutdown_grace);
+                    }
+                    sent = Some(outcome);
+                }
+                () = context.shutdown.stopped(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + self.settings.shutdown_grace);
+                }
+                _ = beat.tick() => observer.look(self, context),
+            }
+            let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let settled = || self.standing().under_way() == 0;
+            if let Some(outcome) = sent.take_if(|_| over || settled()) {
+                return outcome;
+            }
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let ledger = self.connection.deliveries().ledger();
+        Standing {
+            acknowledged: ledger.acknowledgements.acknowledged(),
+            failed: ledger.acknowledgements.failed(),
+            // Read after the books are held still, so that it covers everything in them.
+            scheduled: self.progress.scheduled(),
+        }
+    }
+
+    /// Describes the run as it stands: a snapshot, which knows nothing of what is sent later.
+    fn report(&self, state: RunState) -> RunReport {
+        self.report_with_interval(state).0
+    }
+
+    /// Ends an interval; returns the report, and the interval's lateness and latency.
+    fn report_with_interval(&self, state: RunState) -> (RunReport, [DurationSummary; 2]) {
+        let (lateness_now, lateness) = self.progress.end_interval();
+        let elapsed_s = self.progress.elapsed().as_secs_f64();
+        let mut ledger = self.connection.deliveries().ledger();
+        let latency_now = ledger.latency.end_interval();
+        let scheduled = self.progress.scheduled();
+        let rate_achieved = if elapsed_s > 0.0 {
+            scheduled.saturating_sub(1) as f64 / elapsed_s
+        } else {
+            0.0
+        };
+        let report = RunReport {
+            manifest: self.manifest.clone(),
+            topic: self.settings.kafka.topic.clone(),
+            state,
+            written_ms: Timestamp::now().as_millisecond(),
+            scheduled,
+            acknowledged: ledger.acknowledgements.acknowledged(),
+            failed: ledger.acknowledgements.failed(),
+            unacknowledged: ledger.acknowledgements.unacknowledged(scheduled),
+            elapsed_s,
+            rate_achieved,
+            lateness,
+            ack_latency: ledger.latency.total(),
+            partitions: partition_shares(&self.sites_by_partition, &ledger.by_partition),
+        };
+        (report, [lateness_now, latency_now])
+    }
+}
+
+/// Chooses a whole millisecond a moment from now, as event time and on the pace's own clock.
+fn start_in_a_moment() -> (i64, Clock) {
+    const NS_PER_MS: u32 = 1_000_000;
+    let (wall, now) = (Timestamp::now(), Instant::now());
+    let past_ms_ns = wall.subsec_nanosecond().cast_unsigned() % NS_PER_MS;
+    let lead = Duration::from_nanos(u64::from(LEAD_MS * NS_PER_MS - past_ms_ns));
+    let start_ms = wall.as_millisecond() + i64::from(LEAD_MS);
+    (start_ms, Clock::new(now + lead))
+}
+
+/// Names a run by its start and four random digits: readable, in order, unique enough.
+fn run_id() -> String {
+    let mut id = Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
+    // Writing to a string cannot fail.
+    let _never = write!(id, "-{:04x}", rand::random::<u16>());
+    id
+}
+
+/// Tells people and the health endpoint how a run is doing.
+#[derive(Debug)]
+struct Observer {
+    progress_interval: Duration,
+    told: Instant,
+    told_scheduled: u64,
+    settled: u64,
+    settled_since: Instant,
+    complaint: Complaint,
+    report_complaint: Complaint,
+}
+
+impl Observer {
+    fn new(progress_interval: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            progress_interval,
+            told: now,
+            told_scheduled: 0,
+            settled: 0,
+            settled_since: now,
+            complaint: Complaint::default(),
+            report_complaint: Complaint::default(),
+        }
+    }
+
+    fn look(&mut self, run: &Run, context: &Context) {
+        let standing = run.standing();
+        self.judge(standing, context);
+        if self.told.elapsed() >= self.progress_interval {
+            self.tell(run);
+        }
+    }
+
+    fn judge(&mut self, standing: Standing, context: &Context) {
+        let settled = standing.acknowledged + standing.failed;
+        let silence_s = self.settled_since.elapsed().as_secs();
+        let silent = silence_s >= SILENCE_MAX.as_secs();
+        if settled != self.settled || standing.under_way() == 0 {
+            if silent {
+                info!(silence_s, "kafka acknowledges again");
+            }
+            self.settled = settled;
+            self.settled_since = Instant::now();
+            context.health.well();
+            return;
+        }
+        if !silent {
+            return;
+        }
+        context
+            .health
+            .unwell(format!("no acknowledgement from kafka for {silence_s} s"));
+        let in_flight = standing.under_way();
+        self.complaint
+            .raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
+    }
+
+    fn tell(&mut self, run: &Run) {
+        let (report, [lateness, ack]) = run.report_with_interval(RunState::Running);
+        let elapsed_s = self.told.elapsed().as_secs_f64();
+        let readings = report.scheduled.saturating_sub(self.told_scheduled);
+        self.told = Instant::now();
+        self.told_scheduled = report.scheduled;
+        info!(
+            sent = report.scheduled,
+            acknowledged = report.acknowledged,
+            failed = report.failed,
+            in_flight = deliveries::count(&report.unacknowledged) - report.failed,
+            rate_per_s = (readings as f64 / elapsed_s).round(),
+            lateness_p99_ms = lateness.p99_ms,
+            ack_p99_ms = ack.p99_ms,
+            "progress"
+        );
+        if let Err(error) = run.reports.store(&report) {
+            self.report_complaint.raise(|| warn!("{error}"));
+        }
+    }
+}
