@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Creates the topics of the pipeline. Safe to run again: a topic that exists is left as it is, unless its
+# number of partitions is another one, which is an error, because keys would then go elsewhere.
+#
+# Every partition is bounded by bytes as well as by time. Size-based retention drops whole segments, so the
+# most a partition holds is retention.bytes plus one segment:
+#
+#   sensor-readings       12 x (160 + 32) MiB  2304 MiB
+#   sensor-events          3 x ( 32 + 16) MiB   144 MiB
+#   sensor-alerts          1 x ( 64 + 16) MiB    80 MiB
+#   sensor-aggregates      3 x ( 64 + 16) MiB   240 MiB
+#   sensor-readings-dlq   12 x ( 16 +  8) MiB   288 MiB
+#                                              3056 MiB
+set -euo pipefail
+
+server=${KAFKA_BOOTSTRAP_SERVERS:?address of the broker, for instance kafka:9092}
+replication=${KAFKA_REPLICATION_FACTOR:-1}
+readings=${KAFKA_TOPIC_NAME:-sensor-readings}
+readings_partitions=${KAFKA_NUM_PARTITIONS:-12}
+bin=/opt/kafka/bin
+mib=$((1024 * 1024))
+day_ms=$((24 * 60 * 60 * 1000))
+
+topics() { "$bin/kafka-topics.sh" --bootstrap-server "$server" "$@"; }
+
+# One line a topic: "name partitions". One call for all topics, since every call starts a JVM.
+existing=$(topics --describe --exclude-internal |
+  sed -n 's/^Topic: *\([^[:space:]]*\).*PartitionCount: *\([0-9]*\).*/\1 \2/p')
+
+ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB
+  local name=$1 partitions=$2 found
+  found=$(awk -v name="$name" '$1 == name { print $2 }' <<<"$existing")
+  if [ -z "$found" ]; then
+    topics --create --topic "$name" --partitions "$partitions" --replication-factor "$replication" \
+      --config "retention.ms=$(($3 * day_ms))" \
+      --config "retention.bytes=$(($4 * mib))" \
+      --config "segment.bytes=$(($5 * mib))"
+  elif [ "$found" -eq "$partitions" ]; then
+    echo "topic $name is there (partitions: $found)"
+  else
+    echo "topic $name has $found partitions, but $partitions are asked for:" \
+      "delete the topic or set the number to $found" >&2
+    return 1
+  fi
+}
+
+#      name                  partitions            days  MiB  MiB a segment
+ensure "$readings"           "$readings_partitions"   7  160  32
+ensure sensor-events         3                       30   32  16
+ensure sensor-alerts         1                       90   64  16
+ensure sensor-aggregates     3                        7   64  16
+ensure "$readings-dlq"       "$readings_partitions"  14   16   8
