@@ -1,0 +1,56 @@
+//! What the live tests share: real servers, and a trial with a topic, keyspace and group of its own.
+
+pub mod database;
+pub mod trial;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use localstack::Stack;
+
+pub use database::Database;
+pub use trial::Trial;
+
+/// One test at a time: each measures time, and there may be few cores.
+static TURN: Mutex<()> = Mutex::new(());
+/// Servers that tests share. Their supervisors end them when the test process ends.
+static SHARED: OnceLock<Stack> = OnceLock::new();
+
+/// Waits for this test's turn; it lasts until the guard is dropped.
+pub fn turn() -> MutexGuard<'static, ()> {
+    // A test that failed has no influence on the next.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns servers that nobody may disturb, started on first use. The caller holds its turn.
+pub fn shared_stack() -> Result<&'static Stack> {
+    if let Some(stack) = SHARED.get() {
+        return Ok(stack);
+    }
+    let stack = own_stack()?;
+    Ok(SHARED.get_or_init(|| stack))
+}
+
+/// Starts servers that belong to one test, which may do to them what it likes.
+pub fn own_stack() -> Result<Stack> {
+    Stack::builder().start().context("real servers start")
+}
+
+/// Returns the path of a released program.
+pub fn program(name: &str) -> Result<PathBuf> {
+    // Test programs lie in target/PROFILE/deps.
+    let here = std::env::current_exe().context("a program knows where it is")?;
+    let target = here
+        .ancestors()
+        .nth(3)
+        .context("test programs lie three folders deep")?;
+    let path = target.join("release").join(name);
+    if !path.is_file() {
+        bail!(
+            "{} is missing: run the tests with `cargo xtask test`",
+            path.display()
+        );
+    }
+    Ok(path)
+}

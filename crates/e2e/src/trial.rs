@@ -1,0 +1,161 @@
+//! One test's pipeline: programs on a topic, keyspace, group and report folder that no other test has.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use domain::simulation::RunReport;
+use localstack::Stack;
+use tempfile::TempDir;
+use up::{Program, schema};
+
+use crate::{Database, program};
+
+static TRIALS: AtomicU32 = AtomicU32::new(0);
+
+/// What an audit said.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Exit code.
+    pub code: i32,
+    /// Everything on standard output.
+    pub output: String,
+}
+
+impl Verdict {
+    /// Returns the last line.
+    pub fn last_line(&self) -> &str {
+        self.output.lines().last().unwrap_or_default()
+    }
+}
+
+/// A pipeline with names of its own on given servers.
+#[derive(Debug)]
+pub struct Trial {
+    settings: BTreeMap<&'static str, String>,
+    folder: TempDir,
+}
+
+impl Trial {
+    /// Makes names that nobody else has, and the keyspace.
+    pub fn new(stack: &Stack) -> Result<Self> {
+        let trial = Self::without_schema(stack)?;
+        schema::create(&stack.contact_points(), trial.keyspace(), 1)?;
+        Ok(trial)
+    }
+
+    /// The same, but nothing is asked of the servers: they may be down.
+    pub fn without_schema(stack: &Stack) -> Result<Self> {
+        let number = TRIALS.fetch_add(1, Ordering::Relaxed);
+        let folder = TempDir::with_prefix("sensorium-trial-")?;
+        let runs = folder.path().join("runs").display().to_string();
+        let settings = BTreeMap::from([
+            ("KAFKA_BOOTSTRAP_SERVERS", stack.bootstrap_servers()),
+            ("KAFKA_TOPIC_NAME", format!("readings-{number}")),
+            ("KAFKA_CONSUMER_GROUP_ID", format!("group-{number}")),
+            ("CASSANDRA_CONTACT_POINTS", stack.contact_points()),
+            ("CASSANDRA_KEYSPACE", format!("trial_{number}")),
+            ("PRODUCER_REPORT_DIR", runs.clone()),
+            ("AUDIT_REPORT_DIR", runs),
+            ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
+            ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
+        ]);
+        Ok(Self { settings, folder })
+    }
+
+    /// Changes a setting for the programs that start from now on.
+    pub fn set(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
+        self.settings.insert(name, value.to_string());
+        self
+    }
+
+    /// Returns the topic.
+    pub fn topic(&self) -> &str {
+        &self.settings["KAFKA_TOPIC_NAME"]
+    }
+
+    /// Returns the keyspace.
+    pub fn keyspace(&self) -> &str {
+        &self.settings["CASSANDRA_KEYSPACE"]
+    }
+
+    /// Connects to the trial's keyspace.
+    pub fn database(&self) -> Result<Database> {
+        Database::connect(&self.settings["CASSANDRA_CONTACT_POINTS"], self.keyspace())
+    }
+
+    /// Starts a program; `name` tells its log from others.
+    pub fn start(&self, binary: &str, name: &str) -> Result<Program> {
+        let mut command = Command::new(program(binary)?);
+        command
+            .envs(&self.settings)
+            .env("LOG_FORMAT", "json")
+            .stdout(Stdio::null());
+        Program::spawn(
+            name,
+            command,
+            &self.folder.path().join(format!("{name}.log")),
+        )
+    }
+
+    /// Runs a finite producer to its end.
+    pub fn produce(&self, timeout: Duration) -> Result<RunReport> {
+        let mut producer = self.start("producer", "producer")?;
+        let status = producer.wait(timeout)?;
+        ensure!(
+            status.success(),
+            "the producer ended: {status}{}",
+            producer.last_lines()
+        );
+        self.report()
+    }
+
+    /// Returns the newest run's report.
+    pub fn report(&self) -> Result<RunReport> {
+        let mut paths: Vec<_> = fs::read_dir(&self.settings["PRODUCER_REPORT_DIR"])?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .collect();
+        paths.sort();
+        let path = paths.last().context("a producer leaves a report")?;
+        let text = fs::read_to_string(path)?;
+        serde_json::from_str(&text).with_context(|| format!("{} is a report", path.display()))
+    }
+
+    /// Runs the audit to its end.
+    pub fn audit(&self) -> Result<Verdict> {
+        let output = Command::new(program("audit")?)
+            .envs(&self.settings)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("the audit starts")?;
+        Ok(Verdict {
+            code: output.status.code().context("the audit ends by itself")?,
+            output: String::from_utf8(output.stdout)?,
+        })
+    }
+
+    /// Runs the audit and insists on its verdict: everything acknowledged is stored, and nothing else.
+    pub fn assert_proved(&self) -> Result<()> {
+        let report = self.report()?;
+        let verdict = self.audit()?;
+        let (scheduled, acknowledged) = (report.scheduled, report.acknowledged);
+        let expected = format!(
+            "audit: scheduled {scheduled} acknowledged {acknowledged} stored {acknowledged} \
+             missing 0 phantom 0 corrupt 0"
+        );
+        ensure!(
+            verdict.code == 0 && verdict.last_line() == expected,
+            "expected `{expected}`, the audit ended with {} and said:\n{}",
+            verdict.code,
+            verdict.output
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! Claims about the whole pipeline, each proved with the released programs on real servers.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test panics where something is not as it should be"
+)]
+
+mod a_backlog_is_drained_fast;
+mod a_clean_stop_loses_and_repeats_nothing;
+mod consumers_share_the_partitions;
+mod every_acknowledged_reading_is_a_row;
+mod foreign_producers_are_stored;
+mod misuse_is_named;
+mod outages_are_waited_out;
+mod readings_are_readable_soon;
+mod up_leaves_nothing_behind;
