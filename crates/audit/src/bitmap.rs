@@ -68,8 +68,7 @@ impl Bitmap {
     }
 
     fn word(&self, number: u64) -> u64 {
-        self.chunk(number)
-            .map_or(0, |words| words[place_of(number).0])
+        self.chunk(number).map_or(0, |words| words[place_of(number).0])
     }
 }
 
@@ -100,25 +99,10 @@ mod tests {
         }
         assert_eq!(absent(&bitmap, 0..200_000), holes);
         assert_eq!(bitmap.count_absent(0..200_000), 6);
-        for range in [
-            0..0,
-            1..63,
-            1..64,
-            63..65,
-            64..64,
-            65_535..65_537,
-            100..199_999,
-        ] {
+        for range in [0..0, 1..63, 1..64, 63..65, 64..64, 65_535..65_537, 100..199_999] {
             let listed = absent(&bitmap, range.clone());
-            assert!(
-                listed.iter().all(|number| range.contains(number)),
-                "{range:?}"
-            );
-            assert_eq!(
-                bitmap.count_absent(range.clone()),
-                listed.len() as u64,
-                "{range:?}"
-            );
+            assert!(listed.iter().all(|number| range.contains(number)), "{range:?}");
+            assert_eq!(bitmap.count_absent(range.clone()), listed.len() as u64, "{range:?}");
         }
     }
 
@@ -128,9 +112,6 @@ mod tests {
         bitmap.insert(3_000_000_000);
         assert_eq!(bitmap.chunks.iter().flatten().count(), 1);
         assert_eq!(bitmap.count_absent(0..4_000_000_000), 3_999_999_999);
-        assert_eq!(
-            absent(&bitmap, 2_999_999_999..3_000_000_002),
-            [2_999_999_999, 3_000_000_001]
-        );
+        assert_eq!(absent(&bitmap, 2_999_999_999..3_000_000_002), [2_999_999_999, 3_000_000_001]);
     }
 }

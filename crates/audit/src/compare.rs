@@ -62,11 +62,7 @@ pub(crate) struct Expectation {
 impl Expectation {
     /// Lays out the run's fleet.
     pub(crate) fn new(report: RunReport) -> Self {
-        Self {
-            simulation: Simulation::new(report.manifest.clone()),
-            report,
-            last_sensor: None,
-        }
+        Self { simulation: Simulation::new(report.manifest.clone()), report, last_sensor: None }
     }
 
     /// Returns what the producer declared.
@@ -94,9 +90,7 @@ impl Expectation {
         let Some(index) = index.filter(|index| *index < sent) else {
             return phantom(
                 format!("one of the {sent} readings that can have been sent"),
-                index.map_or("a sequence number that none has".into(), |i| {
-                    format!("reading {i}")
-                }),
+                index.map_or("a sequence number that none has".into(), |i| format!("reading {i}")),
             );
         };
         let reading = self.simulation.reading(index);
@@ -210,10 +204,8 @@ impl Differences {
     }
 
     fn mismatch(self) -> Option<Mismatch> {
-        (!self.expected.is_empty()).then(|| Mismatch {
-            expected: self.expected.join(" "),
-            found: self.found.join(" "),
-        })
+        (!self.expected.is_empty())
+            .then(|| Mismatch { expected: self.expected.join(" "), found: self.found.join(" ") })
     }
 }
 
@@ -231,10 +223,7 @@ pub(crate) fn acknowledged_spans(report: &RunReport) -> Vec<Range<u64>> {
 
 /// Returns how many readings Kafka acknowledged.
 pub(crate) fn acknowledged(report: &RunReport) -> u64 {
-    acknowledged_spans(report)
-        .iter()
-        .map(|span| span.end - span.start)
-        .sum()
+    acknowledged_spans(report).iter().map(|span| span.end - span.start).sum()
 }
 
 #[cfg(test)]

@@ -38,9 +38,7 @@ impl Ledger {
     pub(crate) fn new(reports: Vec<RunReport>, others_ignored: bool) -> Self {
         let positions = reports.iter().enumerate();
         Self {
-            positions: positions
-                .map(|(i, report)| (report.manifest.run.clone(), i))
-                .collect(),
+            positions: positions.map(|(i, report)| (report.manifest.run.clone(), i)).collect(),
             runs: reports.into_iter().map(RunLedger::new).collect(),
             others_ignored,
             rows: 0,
@@ -82,9 +80,7 @@ impl Ledger {
                 expected: "a run that has a report".into(),
                 found: "a run that has none".into(),
             };
-            self.examples
-                .unknown_run
-                .push(Example::of_row(row, mismatch));
+            self.examples.unknown_run.push(Example::of_row(row, mismatch));
         }
     }
 
@@ -171,17 +167,11 @@ impl RunLedger {
                 let absent = self.seen.absent(required..span.end);
                 let wanted = EXAMPLES_MAX - examples.missing.len();
                 let simulation = self.expectation.simulation();
-                let new = absent
-                    .take(wanted)
-                    .map(|index| Example::missing(simulation, index));
+                let new = absent.take(wanted).map(|index| Example::missing(simulation, index));
                 examples.missing.extend(new);
             }
         }
-        RunSummary {
-            run: report.manifest.run.clone(),
-            state: report.state,
-            counts,
-        }
+        RunSummary { run: report.manifest.run.clone(), state: report.state, counts }
     }
 }
 

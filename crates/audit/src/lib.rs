@@ -37,11 +37,7 @@ pub async fn run(settings: AuditSettings, context: Context) -> anyhow::Result<Ex
         () = context.shutdown.stopped() => return Err(AuditError::Stopped.into()),
     };
     summary.write(settings.format, &mut io::stdout().lock())?;
-    Ok(if summary.is_clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary, AuditError> {
@@ -52,11 +48,8 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     for report in &reports.runs {
         warn_of_oddities(report, &settings.kafka.topic);
     }
-    let settled = if settings.settle {
-        Some(settle::settle(settings, shutdown).await?)
-    } else {
-        None
-    };
+    let settled =
+        if settings.settle { Some(settle::settle(settings, shutdown).await?) } else { None };
     let cassandra = &settings.cassandra;
     let session = runtime::cassandra::connect(cassandra, settings.consistency, shutdown)
         .await
@@ -77,26 +70,18 @@ fn warn_of_oddities(report: &RunReport, topic: &str) {
     let run = &report.manifest.run;
     if report.topic != topic {
         let written = &report.topic;
-        warn!(
-            run,
-            topic, written, "run wrote to another topic than KAFKA_TOPIC_NAME names"
-        );
+        warn!(run, topic, written, "run wrote to another topic than KAFKA_TOPIC_NAME names");
     }
     let listed = compare::acknowledged(report);
     // While a run is under way, the two are read one after the other.
     if report.state != RunState::Running && listed != report.acknowledged {
         let claimed = report.acknowledged;
-        warn!(
-            run,
-            listed, claimed, "report contradicts itself, going by its list of gaps"
-        );
+        warn!(run, listed, claimed, "report contradicts itself, going by its list of gaps");
     }
 }
 
 /// Returns the time in epoch milliseconds.
 fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

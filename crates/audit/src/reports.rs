@@ -24,24 +24,15 @@ impl Reports {
             paths.retain(|path| id_of(path) == run);
             if paths.is_empty() {
                 let known: Vec<String> = run_ids(dir)?.into_iter().collect();
-                let known = if known.is_empty() {
-                    "none".into()
-                } else {
-                    known.join(", ")
-                };
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
                 let (run, dir) = (run.to_owned(), dir.to_owned());
                 return Err(AuditError::NoSuchRun { run, dir, known });
             }
         }
         if paths.is_empty() {
-            return Err(AuditError::NoReports {
-                dir: dir.to_owned(),
-            });
+            return Err(AuditError::NoReports { dir: dir.to_owned() });
         }
-        let runs = paths
-            .iter()
-            .map(|path| read(path))
-            .collect::<Result<_, _>>()?;
+        let runs = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
         Ok(Self { runs })
     }
 }
@@ -53,17 +44,11 @@ pub(crate) fn run_ids(dir: &Path) -> Result<BTreeSet<String>, AuditError> {
 
 /// A report's file carries its run's id, which also keeps ids unique.
 fn id_of(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn paths(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
-    let unreadable = |source| AuditError::Unreadable {
-        path: dir.to_owned(),
-        source,
-    };
+    let unreadable = |source| AuditError::Unreadable { path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -72,10 +57,7 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        if path.extension().is_some_and(|extension| extension == "json") {
             paths.push(path);
         }
     }
@@ -84,14 +66,9 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
 }
 
 fn read(path: &Path) -> Result<RunReport, AuditError> {
-    let text = fs::read(path).map_err(|source| AuditError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let not_a_report = |why| AuditError::NotAReport {
-        path: path.to_owned(),
-        why,
-    };
+    let text = fs::read(path)
+        .map_err(|source| AuditError::Unreadable { path: path.to_owned(), source })?;
+    let not_a_report = |why| AuditError::NotAReport { path: path.to_owned(), why };
     let report = serde_json::from_slice(&text).map_err(|error| not_a_report(error.to_string()))?;
     check(&report, &id_of(path)).map_err(not_a_report)?;
     Ok(report)
@@ -101,10 +78,7 @@ fn read(path: &Path) -> Result<RunReport, AuditError> {
 fn check(report: &RunReport, id: &str) -> Result<(), String> {
     let manifest = &report.manifest;
     if manifest.run != id {
-        return Err(format!(
-            "it is of run `{}`, which its file name does not say",
-            manifest.run
-        ));
+        return Err(format!("it is of run `{}`, which its file name does not say", manifest.run));
     }
     if manifest.fleet.sensors == 0 || manifest.fleet.kinds.is_empty() {
         return Err("its fleet has no sensors".into());
@@ -146,21 +120,12 @@ mod tests {
         fs::write(dir.path().join("c.json.tmp"), "half a rep").unwrap();
         let ids = |only| {
             let reports = Reports::read(dir.path(), only).unwrap();
-            reports
-                .runs
-                .into_iter()
-                .map(|report| report.manifest.run)
-                .collect::<Vec<_>>()
+            reports.runs.into_iter().map(|report| report.manifest.run).collect::<Vec<_>>()
         };
         assert_eq!(ids(None), ["a", "b"]);
         assert_eq!(ids(Some("b")), ["b"]);
-        let missing = Reports::read(dir.path(), Some("c"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            missing.contains("`c`") && missing.contains("a, b"),
-            "{missing}"
-        );
+        let missing = Reports::read(dir.path(), Some("c")).unwrap_err().to_string();
+        assert!(missing.contains("`c`") && missing.contains("a, b"), "{missing}");
     }
 
     #[test]
@@ -185,9 +150,7 @@ mod tests {
     fn a_report_that_cannot_be_computed_with_is_refused() {
         assert_eq!(check(&report("a", 10), "a"), Ok(()));
         let gaps = |gaps: &[(u64, u64)]| {
-            gaps.iter()
-                .map(|&(from, to)| IndexRange { from, to })
-                .collect::<Vec<_>>()
+            gaps.iter().map(|&(from, to)| IndexRange { from, to }).collect::<Vec<_>>()
         };
         let no_rate: Rate = serde_json::from_str(r#"{"readings":5,"per_ns":0}"#).unwrap();
         let alterations: [&dyn Fn(&mut RunReport); 6] = [

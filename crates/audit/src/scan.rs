@@ -121,9 +121,7 @@ impl Scanner {
     /// Returns how long the table keeps rows.
     pub(crate) async fn retention(&self) -> Result<Retention, AuditError> {
         let keyspace = self.keyspace.clone();
-        retention(&self.session, &keyspace)
-            .await?
-            .ok_or(AuditError::NoTable { keyspace })
+        retention(&self.session, &keyspace).await?.ok_or(AuditError::NoTable { keyspace })
     }
 
     /// Reads everything that is planned into the ledger.
@@ -133,9 +131,8 @@ impl Scanner {
         let mut unread = None;
         let mut partitions = Vec::new();
         let slices: Vec<Slice> = plan.windows.iter().flat_map(slices_of).collect();
-        let mut lists = stream::iter(slices)
-            .map(|slice| self.list(slice))
-            .buffer_unordered(CONCURRENCY);
+        let mut lists =
+            stream::iter(slices).map(|slice| self.list(slice)).buffer_unordered(CONCURRENCY);
         while let Some(list) = lists.next().await {
             let (found, failure) = list?;
             partitions.extend(found);
@@ -190,11 +187,7 @@ impl Scanner {
             let keys = page.rows::<(&str, CqlTimestamp)>();
             for key in keys.map_err(|error| self.other_table(&error))? {
                 let (site_id, hour) = key.map_err(|error| self.other_table(&error))?;
-                partitions.push(Partition {
-                    site_id: site_id.into(),
-                    hour,
-                    required,
-                });
+                partitions.push(Partition { site_id: site_id.into(), hour, required });
             }
             match next {
                 ControlFlow::Continue(next) => from = next,
@@ -233,9 +226,7 @@ impl Scanner {
         let attempts_max = if required { ATTEMPTS_MAX } else { 1 };
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_MAX);
         loop {
-            let attempt = self
-                .session
-                .execute_single_page(statement, values, from.clone());
+            let attempt = self.session.execute_single_page(statement, values, from.clone());
             let source = match attempt.await {
                 Ok((result, next)) => {
                     let page = result.into_rows_result().expect("a SELECT gives rows");
@@ -249,10 +240,7 @@ impl Scanner {
             }
             let delay = backoff.next_delay();
             let delay_ms = delay.as_millis();
-            warn!(
-                attempts,
-                attempts_max, delay_ms, "page not read, trying again: {source}"
-            );
+            warn!(attempts, attempts_max, delay_ms, "page not read, trying again: {source}");
             tokio::time::sleep(delay).await;
         }
     }
@@ -270,10 +258,7 @@ impl Scanner {
     }
 
     fn other_table(&self, error: &dyn Error) -> AuditError {
-        AuditError::OtherTable {
-            keyspace: self.keyspace.clone(),
-            why: error.to_string(),
-        }
+        AuditError::OtherTable { keyspace: self.keyspace.clone(), why: error.to_string() }
     }
 
     fn unscanned(&self, error: PageError) -> AuditError {
@@ -297,10 +282,9 @@ async fn prepare(
             statement.set_is_idempotent(true);
             Ok(statement)
         }
-        Err(source) => Err(AuditError::Unprepared {
-            keyspace: keyspace.to_owned(),
-            source: Box::new(source),
-        }),
+        Err(source) => {
+            Err(AuditError::Unprepared { keyspace: keyspace.to_owned(), source: Box::new(source) })
+        }
     }
 }
 
@@ -315,11 +299,7 @@ async fn retention(session: &Session, keyspace: &str) -> Result<Option<Retention
             Err(source) if backoff.attempts() + 1 >= ATTEMPTS_MAX => {
                 let table = "system_schema.tables".into();
                 let (attempts, source) = (ATTEMPTS_MAX, Box::new(source));
-                return Err(AuditError::Unscanned {
-                    table,
-                    attempts,
-                    source,
-                });
+                return Err(AuditError::Unscanned { table, attempts, source });
             }
             Err(error) => {
                 warn!("schema not read, trying again: {error}");
@@ -328,12 +308,10 @@ async fn retention(session: &Session, keyspace: &str) -> Result<Option<Retention
         }
     };
     let rows = result.into_rows_result().expect("a SELECT gives rows");
-    let row = rows
-        .maybe_first_row::<(i32, i32)>()
-        .map_err(|error| AuditError::OtherTable {
-            keyspace: keyspace.to_owned(),
-            why: error.to_string(),
-        })?;
+    let row = rows.maybe_first_row::<(i32, i32)>().map_err(|error| AuditError::OtherTable {
+        keyspace: keyspace.to_owned(),
+        why: error.to_string(),
+    })?;
     Ok(row.map(|(time_to_live_s, grace_s)| Retention {
         time_to_live_ms: i64::from(time_to_live_s) * 1_000,
         grace_ms: i64::from(grace_s) * 1_000,
@@ -381,11 +359,7 @@ struct Progress {
 impl Progress {
     fn new(partitions: usize) -> Self {
         info!(partitions, "reading the table");
-        Self {
-            partitions,
-            done: 0,
-            shown: Instant::now(),
-        }
+        Self { partitions, done: 0, shown: Instant::now() }
     }
 
     fn show(&mut self, rows: u64) {
@@ -403,10 +377,7 @@ mod tests {
 
     #[test]
     fn the_ranges_cover_the_ring_without_overlap() {
-        let window = Window {
-            hours_ms: 0..1,
-            required: true,
-        };
+        let window = Window { hours_ms: 0..1, required: true };
         let slices: Vec<Slice> = slices_of(&window).collect();
         assert_eq!(slices.len(), usize::from(RANGES));
         assert_eq!(slices[0].after_token, i64::MIN);
@@ -435,13 +406,8 @@ mod tests {
             location.0,
             location.1,
         );
-        assert_eq!(
-            row_of(full).map(|row| (row.ts_ms, row.value)),
-            Some((5, None))
-        );
-        let empty = (
-            "s", hour, None, None, None, None, None, None, None, location.0, location.1,
-        );
+        assert_eq!(row_of(full).map(|row| (row.ts_ms, row.value)), Some((5, None)));
+        let empty = ("s", hour, None, None, None, None, None, None, None, location.0, location.1);
         assert_eq!(row_of(empty), None);
     }
 }

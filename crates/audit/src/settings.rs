@@ -44,21 +44,14 @@ pub struct AuditSettings {
 impl AuditSettings {
     /// Reads all settings of the audit.
     pub fn read(reader: &mut Reader) -> Self {
-        let report_dir = reader.text(setting(
-            "AUDIT_REPORT_DIR",
-            "runs",
-            "Folder of the run reports",
-        ));
+        let report_dir =
+            reader.text(setting("AUDIT_REPORT_DIR", "runs", "Folder of the run reports"));
         let run = reader.text_if_set(setting(
             "AUDIT_RUN",
             "",
             "The only run to audit; rows of other runs are left alone",
         ));
-        let format = setting(
-            "AUDIT_FORMAT",
-            "text",
-            "Form of the verdict on standard output",
-        );
+        let format = setting("AUDIT_FORMAT", "text", "Form of the verdict on standard output");
         let settle = setting(
             "AUDIT_SETTLE",
             "true",
@@ -96,10 +89,5 @@ impl AuditSettings {
 }
 
 fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting {
-        name,
-        default,
-        unit: "",
-        meaning,
-    }
+    Setting { name, default, unit: "", meaning }
 }

@@ -61,20 +61,13 @@ pub(crate) async fn settle(
         let state = match answer {
             Ok(Ok((found, lags))) => {
                 extents = Some(found);
-                if lags.is_empty() {
-                    State::Settled
-                } else {
-                    State::Lagging(lags)
-                }
+                if lags.is_empty() { State::Settled } else { State::Lagging(lags) }
             }
             Ok(Err(error)) => State::Unknown(error.to_string()),
             Err(error) => State::Unknown(error.to_string()),
         };
         if let State::Settled = state {
-            info!(
-                topic,
-                group, "the consumers have stored all that was in the topic"
-            );
+            info!(topic, group, "the consumers have stored all that was in the topic");
             return Ok(true);
         }
         let timeout_s = settings.settle_timeout.as_secs();
@@ -88,10 +81,7 @@ pub(crate) async fn settle(
         }
         progress.raise(|| {
             let lagging = describe(&state);
-            info!(
-                topic,
-                group, timeout_s, lagging, "waiting for the consumers to store the topic"
-            );
+            info!(topic, group, timeout_s, lagging, "waiting for the consumers to store the topic");
         });
         if shutdown.stopped_within(POLL_INTERVAL).await {
             return Err(AuditError::Stopped);
@@ -135,37 +125,20 @@ fn extents_of(consumer: &BaseConsumer, topic: &str) -> Result<Vec<Extent>, Kafka
     }
     let extent = |partition: i32| {
         let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
-        Ok(Extent {
-            partition,
-            low,
-            high,
-        })
+        Ok(Extent { partition, low, high })
     };
-    found
-        .partitions()
-        .iter()
-        .map(|partition| extent(partition.id()))
-        .collect()
+    found.partitions().iter().map(|partition| extent(partition.id())).collect()
 }
 
 /// Returns the partitions with records between the committed offset and the end; one without a
 /// committed offset is read from its beginning.
 fn lags_of(extents: &[Extent], committed: &[(i32, i64)]) -> Vec<Lag> {
     let lag = |extent: &Extent| {
-        let own = committed
-            .iter()
-            .find(|(partition, _)| *partition == extent.partition);
+        let own = committed.iter().find(|(partition, _)| *partition == extent.partition);
         let next = own.map_or(extent.low, |(_, offset)| extent.low.max(*offset));
-        Lag {
-            partition: extent.partition,
-            records: extent.high - next,
-        }
+        Lag { partition: extent.partition, records: extent.high - next }
     };
-    extents
-        .iter()
-        .map(lag)
-        .filter(|lag| lag.records > 0)
-        .collect()
+    extents.iter().map(lag).filter(|lag| lag.records > 0).collect()
 }
 
 fn describe(state: &State) -> String {
@@ -173,9 +146,8 @@ fn describe(state: &State) -> String {
         State::Settled => "nothing".into(),
         State::Unknown(error) => format!("unknown: {error}"),
         State::Lagging(lags) => {
-            let lags = lags
-                .iter()
-                .map(|lag| format!("partition {} by {}", lag.partition, lag.records));
+            let lags =
+                lags.iter().map(|lag| format!("partition {} by {}", lag.partition, lag.records));
             lags.collect::<Vec<_>>().join(", ")
         }
     }
@@ -186,21 +158,9 @@ mod tests {
     use super::*;
 
     const EXTENTS: [Extent; 3] = [
-        Extent {
-            partition: 0,
-            low: 0,
-            high: 100,
-        },
-        Extent {
-            partition: 1,
-            low: 40,
-            high: 100,
-        },
-        Extent {
-            partition: 2,
-            low: 7,
-            high: 7,
-        },
+        Extent { partition: 0, low: 0, high: 100 },
+        Extent { partition: 1, low: 40, high: 100 },
+        Extent { partition: 2, low: 7, high: 7 },
     ];
 
     #[test]
@@ -211,14 +171,8 @@ mod tests {
     #[test]
     fn what_is_not_committed_lags_by_what_is_still_in_the_topic() {
         let lags = lags_of(&EXTENTS, &[(0, 99), (1, 3)]);
-        assert_eq!(
-            describe(&State::Lagging(lags)),
-            "partition 0 by 1, partition 1 by 60"
-        );
+        assert_eq!(describe(&State::Lagging(lags)), "partition 0 by 1, partition 1 by 60");
         let never = lags_of(&EXTENTS, &[]);
-        assert_eq!(
-            describe(&State::Lagging(never)),
-            "partition 0 by 100, partition 1 by 60"
-        );
+        assert_eq!(describe(&State::Lagging(never)), "partition 0 by 100, partition 1 by 60");
     }
 }

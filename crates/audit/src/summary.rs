@@ -140,8 +140,7 @@ impl Examples {
     /// Counts the rows of unknown runs as phantoms, except those of `newcomers`.
     pub(crate) fn adopt_unknown_runs(&mut self, newcomers: &BTreeSet<String>) {
         let strangers = self.unknown_run.drain(..);
-        self.phantom
-            .extend(strangers.filter(|example| !newcomers.contains(&example.run)));
+        self.phantom.extend(strangers.filter(|example| !newcomers.contains(&example.run)));
         self.phantom.truncate(EXAMPLES_MAX);
     }
 }
@@ -175,12 +174,7 @@ pub(crate) struct Summary {
 impl Summary {
     /// Tells whether nothing is missing, phantom or corrupt.
     pub(crate) fn is_clean(&self) -> bool {
-        let Counts {
-            missing,
-            phantom,
-            corrupt,
-            ..
-        } = self.totals;
+        let Counts { missing, phantom, corrupt, .. } = self.totals;
         missing == 0 && phantom == 0 && corrupt == 0
     }
 
@@ -222,19 +216,12 @@ impl Summary {
             }
         }
         let (rows, elapsed_s) = (self.rows, self.elapsed_s);
-        writeln!(
-            output,
-            "read {rows} rows in {elapsed_s:.1} s{}",
-            asides(&self.totals)
-        )?;
+        writeln!(output, "read {rows} rows in {elapsed_s:.1} s{}", asides(&self.totals))?;
         if self.ignored > 0 {
             writeln!(output, "left alone {} rows of other runs", self.ignored)?;
         }
         if self.settled == Some(false) {
-            writeln!(
-                output,
-                "the consumers were not done: what is missing may yet be stored"
-            )?;
+            writeln!(output, "the consumers were not done: what is missing may yet be stored")?;
         }
         writeln!(output, "audit: {}", self.totals)
     }

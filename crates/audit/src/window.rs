@@ -75,8 +75,7 @@ impl Plan {
             return self.required_from_ms;
         }
         // Rows went on expiring while the table was read.
-        self.required_from_ms
-            .max(end_ms - retention.time_to_live_ms + MARGIN_MS)
+        self.required_from_ms.max(end_ms - retention.time_to_live_ms + MARGIN_MS)
     }
 }
 
@@ -92,10 +91,7 @@ mod tests {
     use super::*;
     use crate::compare::testing::report;
 
-    const DAY: Retention = Retention {
-        time_to_live_ms: 24 * HOUR_MS,
-        grace_ms: 3 * HOUR_MS,
-    };
+    const DAY: Retention = Retention { time_to_live_ms: 24 * HOUR_MS, grace_ms: 3 * HOUR_MS };
     const NOW_MS: i64 = 1_000 * HOUR_MS + 30 * 60_000;
 
     fn run(start_ms: i64) -> RunReport {
@@ -106,19 +102,10 @@ mod tests {
 
     #[test]
     fn without_a_time_to_live_everything_is_read_and_required() {
-        let retention = Retention {
-            time_to_live_ms: 0,
-            ..DAY
-        };
+        let retention = Retention { time_to_live_ms: 0, ..DAY };
         let plan = Plan::new(retention, NOW_MS, &[run(0)], false);
         let hours_ms = i64::MIN..i64::MAX;
-        assert_eq!(
-            plan.windows,
-            [Window {
-                hours_ms,
-                required: true
-            }]
-        );
+        assert_eq!(plan.windows, [Window { hours_ms, required: true }]);
         assert_eq!(plan.required_from_ms(retention, NOW_MS), i64::MIN);
     }
 
@@ -145,14 +132,8 @@ mod tests {
             old.hours_ms.clone()
         };
         let (recent, expiring, ancient) = (run(990 * HOUR_MS), run(975 * HOUR_MS), run(0));
-        assert_eq!(
-            old(&[recent.clone(), ancient], false),
-            i64::MIN..977 * HOUR_MS
-        );
-        assert_eq!(
-            old(std::slice::from_ref(&recent), true),
-            i64::MIN..972 * HOUR_MS
-        );
+        assert_eq!(old(&[recent.clone(), ancient], false), i64::MIN..977 * HOUR_MS);
+        assert_eq!(old(std::slice::from_ref(&recent), true), i64::MIN..972 * HOUR_MS);
         assert_eq!(old(&[recent, expiring], false), i64::MIN..972 * HOUR_MS);
     }
 }

@@ -1,4 +1,5 @@
-//! Joins the pipeline to the sink: hands writes to tasks and takes their ends back, all on the Kafka thread.
+//! Joins the pipeline to the sink: hands writes to tasks and takes their ends back, all on the
+//! Kafka thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -58,9 +59,7 @@ impl Engine {
             return;
         };
         let record = message.payload().unwrap_or_default();
-        let accepted = self
-            .pipeline
-            .accept(partition, RecordOffset(record_offset), record, now);
+        let accepted = self.pipeline.accept(partition, RecordOffset(record_offset), record, now);
         if let Accepted::Rejected(error) = accepted {
             self.statistics.rejected();
             let topic = message.topic();
@@ -73,14 +72,13 @@ impl Engine {
         }
     }
 
-    /// Takes in ends of writes, starts what can be started and returns what may be committed.
-    pub(crate) fn pump(&mut self, now: Instant) -> Vec<Commit> {
+    /// Takes in ends of writes and starts what can be started.
+    pub(crate) fn pump(&mut self, now: Instant) {
         while let Ok(done) = self.done.try_recv() {
             self.finish(done);
         }
         self.pipeline.tick(now);
         self.dispatch();
-        self.pipeline.take_commits()
     }
 
     fn dispatch(&mut self) {
@@ -115,13 +113,15 @@ impl Engine {
         }
     }
 
-    /// Writes everything that partitions have gathered and returns their last commits; gives up at the deadline.
+    /// Writes everything that partitions have gathered and returns their last commits; gives up at
+    /// the deadline.
     pub(crate) fn drain(&mut self, partitions: &[i32], deadline: Instant) -> Vec<Commit> {
         let mut commits = Vec::new();
         loop {
             let now = Instant::now();
             self.pipeline.settle(partitions, now);
-            commits.extend(self.pump(now));
+            self.pump(now);
+            commits.extend(self.pipeline.take_commits());
             let over = self.pipeline.is_settled(partitions) || now >= deadline;
             if over || self.refused.is_some() {
                 return commits;

@@ -9,6 +9,9 @@ pub enum ConsumerError {
     /// The Kafka client cannot be made, or cannot go on.
     #[error("kafka: {0}")]
     Kafka(#[from] KafkaError),
+    /// The operating system gives no thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// The tables are not those of `init.cql`.
     #[error(
         "statement `{statement}` does not fit the table: {reason}; \

@@ -1,7 +1,8 @@
 //! Stores the readings of a Kafka topic in Cassandra, at least once and each exactly one row.
 //!
-//! Data flows through the modules in this order: `source` polls Kafka on a thread of its own, `pipeline` groups
-//! readings by Cassandra partition and knows which offsets are durable, `sink` writes. `pipeline` does no IO.
+//! Data flows through the modules in this order: `source` polls Kafka on a thread of its own,
+//! `pipeline` groups readings by Cassandra partition and knows which offsets are durable, `sink`
+//! writes. `pipeline` does no IO.
 
 mod engine;
 mod error;
@@ -43,9 +44,7 @@ pub async fn run(settings: ConsumerSettings, context: Context) -> anyhow::Result
             let _ended = done.send(outcome);
         })
         .context("the kafka thread cannot be started")?;
-    let outcome = outcome
-        .await
-        .map_err(|_| anyhow!("the kafka thread ended without a word"))?;
+    let outcome = outcome.await.map_err(|_| anyhow!("the kafka thread ended without a word"))?;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,8 @@
 //! The consumer's core, without IO: what comes in, what is to be written, what may be committed.
 //!
-//! Records go in through [`Pipeline::accept`], writes come out of [`Pipeline::next_write`] and their ends go back in
-//! through [`Pipeline::finish`]; [`Pipeline::take_commits`] hands out offsets. Time is an argument.
+//! Records go in through [`Pipeline::accept`], writes come out of [`Pipeline::next_write`] and
+//! their ends go back in through [`Pipeline::finish`]; [`Pipeline::take_commits`] hands out
+//! offsets. Time is an argument.
 
 pub mod batch;
 mod lane;
@@ -114,8 +115,7 @@ impl Pipeline {
             // Of an assignment that ended without a word, nothing is left over.
             self.remove(&[partition]);
             self.epochs += 1;
-            self.lanes
-                .insert(partition, Lane::new(Epoch(self.epochs), &self.limits, now));
+            self.lanes.insert(partition, Lane::new(Epoch(self.epochs), &self.limits, now));
         }
     }
 
@@ -165,19 +165,9 @@ impl Pipeline {
             self.run = reading.run.as_ref().into();
         }
         self.rows_buffered += 1;
-        let full = lane.add(
-            offset,
-            &reading,
-            &self.run,
-            &mut self.known,
-            &self.limits,
-            now,
-        );
+        let full = lane.add(offset, &reading, &self.run, &mut self.known, &self.limits, now);
         if let Some(batch) = full {
-            let ticket = Ticket {
-                partition,
-                epoch: lane.epoch,
-            };
+            let ticket = Ticket { partition, epoch: lane.epoch };
             self.ready.push_back((ticket, Write::Rows(batch)));
         }
         Accepted::Row
@@ -187,10 +177,7 @@ impl Pipeline {
     pub fn tick(&mut self, now: Instant) {
         let opened = now.checked_sub(self.limits.batch_age_max);
         for (partition, lane) in &mut self.lanes {
-            let ticket = Ticket {
-                partition: *partition,
-                epoch: lane.epoch,
-            };
+            let ticket = Ticket { partition: *partition, epoch: lane.epoch };
             if let Some(opened) = opened {
                 lane.take_due(opened, |batch| {
                     self.ready.push_back((ticket, Write::Rows(batch)));
@@ -198,38 +185,32 @@ impl Pipeline {
             }
             if lane.commit_is_due(now) {
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
-                self.ready
-                    .extend(writes.map(|write| (ticket, Write::Site(write))));
+                self.ready.extend(writes.map(|write| (ticket, Write::Site(write))));
             }
         }
     }
 
-    /// Hurries: writes all open batches of the partitions and, once they are durable, starts their last commit.
+    /// Hurries: writes all open batches of the partitions and, once they are durable, starts their
+    /// last commit.
     pub fn settle(&mut self, partitions: &[i32], now: Instant) {
         for partition in partitions {
             let Some(lane) = self.lanes.get_mut(partition) else {
                 continue;
             };
-            let ticket = Ticket {
-                partition: *partition,
-                epoch: lane.epoch,
-            };
+            let ticket = Ticket { partition: *partition, epoch: lane.epoch };
             lane.take_due(now, |batch| {
                 self.ready.push_back((ticket, Write::Rows(batch)));
             });
             if lane.ledger.is_drained() {
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
-                self.ready
-                    .extend(writes.map(|write| (ticket, Write::Site(write))));
+                self.ready.extend(writes.map(|write| (ticket, Write::Site(write))));
             }
         }
     }
 
     /// Tells whether all these partitions are durable and their offsets handed out.
     pub fn is_settled(&self, partitions: &[i32]) -> bool {
-        let mut lanes = partitions
-            .iter()
-            .filter_map(|partition| self.lanes.get(partition));
+        let mut lanes = partitions.iter().filter_map(|partition| self.lanes.get(partition));
         // A partition that delivered nothing has nothing to commit.
         lanes.all(|lane| lane.ledger.prefix().is_none() || lane.is_settled())
     }
@@ -256,9 +237,7 @@ impl Pipeline {
             return;
         };
         match write {
-            Write::Rows(batch) => batch
-                .offsets()
-                .for_each(|offset| lane.ledger.complete(offset)),
+            Write::Rows(batch) => batch.offsets().for_each(|offset| lane.ledger.complete(offset)),
             Write::Site(_) => lane.site_written(),
         }
     }
@@ -268,10 +247,7 @@ impl Pipeline {
         let lanes = self.lanes.iter_mut();
         lanes
             .filter_map(|(partition, lane)| {
-                lane.take_commit().map(|next| Commit {
-                    partition: *partition,
-                    next,
-                })
+                lane.take_commit().map(|next| Commit { partition: *partition, next })
             })
             .collect()
     }
@@ -287,10 +263,7 @@ impl Pipeline {
         let news: usize = self.lanes.values().map(Lane::news).sum();
         self.rows_buffered < rows_max
             && news < rows_max
-            && self
-                .lanes
-                .values()
-                .all(|lane| lane.ledger.span() < SPAN_MAX)
+            && self.lanes.values().all(|lane| lane.ledger.span() < SPAN_MAX)
     }
 
     /// Returns all assigned partitions.

@@ -26,15 +26,21 @@ impl OffsetReset {
     }
 }
 
+/// How the consumer takes part in its group.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupSettings {
+    pub(crate) id: String,
+    pub(crate) offset_reset: OffsetReset,
+    pub(crate) session_timeout_ms: u32,
+    pub(crate) fetch_queue_kib: u32,
+}
+
 /// Everything the consumer can be told.
 #[derive(Clone, Debug)]
 pub struct ConsumerSettings {
     pub(crate) kafka: KafkaSettings,
     pub(crate) cassandra: CassandraSettings,
-    pub(crate) group_id: String,
-    pub(crate) offset_reset: OffsetReset,
-    pub(crate) session_timeout_ms: u32,
-    pub(crate) fetch_queue_kib: u32,
+    pub(crate) group: GroupSettings,
     pub(crate) consistency: ConsistencyLevel,
     pub(crate) latest_consistency: ConsistencyLevel,
     pub(crate) limits: Limits,
@@ -48,39 +54,7 @@ impl ConsumerSettings {
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             kafka: KafkaSettings::read(reader),
-            group_id: reader.text(Setting {
-                name: "KAFKA_CONSUMER_GROUP_ID",
-                default: "sensorium-consumer",
-                unit: "",
-                meaning: "Consumer group: its members share the partitions",
-            }),
-            offset_reset: reader.choice(
-                Setting {
-                    name: "KAFKA_AUTO_OFFSET_RESET",
-                    default: "earliest",
-                    unit: "",
-                    meaning: "Where a group without a committed offset starts",
-                },
-                "earliest or latest",
-            ),
-            session_timeout_ms: reader.number(
-                Setting {
-                    name: "KAFKA_SESSION_TIMEOUT_MS",
-                    default: "10000",
-                    unit: "ms",
-                    meaning: "Silence after which the group gives a member's partitions away",
-                },
-                6_000..=1_800_000,
-            ),
-            fetch_queue_kib: reader.number(
-                Setting {
-                    name: "KAFKA_FETCH_QUEUE_KIB",
-                    default: "16384",
-                    unit: "KiB",
-                    meaning: "Records fetched ahead, in memory",
-                },
-                1_024..=2_097_151,
-            ),
+            group: read_group(reader),
             cassandra: CassandraSettings::read(reader),
             consistency: reader.choice(
                 Setting {
@@ -123,12 +97,50 @@ impl ConsumerSettings {
     }
 }
 
+fn read_group(reader: &mut Reader) -> GroupSettings {
+    GroupSettings {
+        id: reader.text(Setting {
+            name: "KAFKA_CONSUMER_GROUP_ID",
+            default: "sensorium-consumer",
+            unit: "",
+            meaning: "Consumer group: its members share the partitions",
+        }),
+        offset_reset: reader.choice(
+            Setting {
+                name: "KAFKA_AUTO_OFFSET_RESET",
+                default: "earliest",
+                unit: "",
+                meaning: "Where a group without a committed offset starts",
+            },
+            "earliest or latest",
+        ),
+        session_timeout_ms: reader.number(
+            Setting {
+                name: "KAFKA_SESSION_TIMEOUT_MS",
+                default: "10000",
+                unit: "ms",
+                meaning: "Silence after which the group gives a member's partitions away",
+            },
+            6_000..=1_800_000,
+        ),
+        fetch_queue_kib: reader.number(
+            Setting {
+                name: "KAFKA_FETCH_QUEUE_KIB",
+                default: "16384",
+                unit: "KiB",
+                meaning: "Records fetched ahead, in memory",
+            },
+            1_024..=2_097_151,
+        ),
+    }
+}
+
 fn read_limits(reader: &mut Reader) -> Limits {
     Limits {
         batch_rows_max: reader.number(
             Setting {
                 name: "CONSUMER_BATCH_ROWS_MAX",
-                default: "100",
+                default: "200",
                 unit: "rows",
                 meaning: "Rows at which a batch is written",
             },
@@ -155,7 +167,7 @@ fn read_limits(reader: &mut Reader) -> Limits {
         writes_in_flight_max: reader.number(
             Setting {
                 name: "CONSUMER_WRITES_IN_FLIGHT_MAX",
-                default: "32",
+                default: "16",
                 unit: "batches",
                 meaning: "Batches that Cassandra works on at once",
             },
@@ -175,7 +187,7 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 name: "CONSUMER_COMMIT_INTERVAL_MS",
                 default: "1000",
                 unit: "ms",
-                meaning: "Time between two commits; the table latest is brought up to date before each",
+                meaning: "Time between two commits; the table latest is updated before each",
             },
             10..=60_000,
         )),
@@ -188,13 +200,5 @@ fn seconds(
     default: &'static str,
     meaning: &'static str,
 ) -> Duration {
-    Duration::from_secs(reader.number(
-        Setting {
-            name,
-            default,
-            unit: "s",
-            meaning,
-        },
-        1..=3_600,
-    ))
+    Duration::from_secs(reader.number(Setting { name, default, unit: "s", meaning }, 1..=3_600))
 }

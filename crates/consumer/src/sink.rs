@@ -57,10 +57,7 @@ pub(crate) async fn connect(
         return Ok(None);
     };
     let statements = statements::prepare(&session, settings, shutdown).await?;
-    Ok(statements.map(|statements| Sink {
-        session,
-        statements,
-    }))
+    Ok(statements.map(|statements| Sink { session, statements }))
 }
 
 impl Sink {
@@ -76,30 +73,18 @@ impl Sink {
             let Err(error) = attempt else { break None };
             if disposition(&error) == Disposition::Fatal {
                 let partition = partition_name(&write);
-                break Some(ConsumerError::Refused {
-                    partition,
-                    source: Box::new(error),
-                });
+                break Some(ConsumerError::Refused { partition, source: Box::new(error) });
             }
             let delay = backoff.next_delay();
             let attempts = backoff.attempts();
             if attempts % ATTEMPTS_PER_COMPLAINT == 1 {
                 let partition = partition_name(&write);
-                warn!(
-                    partition,
-                    attempts, "cassandra write failed, trying again: {error}"
-                );
+                warn!(partition, attempts, "cassandra write failed, trying again: {error}");
             }
             tokio::time::sleep(delay).await;
         };
         let retries = backoff.attempts();
-        Done {
-            ticket,
-            write,
-            latency: started.elapsed(),
-            retries,
-            refused,
-        }
+        Done { ticket, write, latency: started.elapsed(), retries, refused }
     }
 
     async fn write_rows(&self, batch: &RowBatch) -> Result<(), ExecutionError> {
@@ -114,10 +99,7 @@ impl Sink {
 
     async fn write_site(&self, news: &SiteWrite) -> Result<(), ExecutionError> {
         let statement = self.statements.site(news);
-        self.session
-            .batch(&statement, values::site(news))
-            .await
-            .map(drop)
+        self.session.batch(&statement, values::site(news)).await.map(drop)
     }
 }
 

@@ -1,13 +1,14 @@
-//! Reads from Kafka on a thread of its own: polls, pauses under back-pressure, commits, and hands partitions over.
+//! Reads from Kafka on a thread of its own: polls, pauses under back-pressure, commits, and hands
+//! partitions over.
 
+mod committer;
 mod group;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use runtime::Shutdown;
 use runtime::health::Health;
@@ -17,7 +18,6 @@ use tracing::{error, info, warn};
 
 use crate::engine::Engine;
 use crate::error::ConsumerError;
-use crate::pipeline::Commit;
 use crate::settings::ConsumerSettings;
 use crate::sink::Sink;
 use group::{Group, commit_list};
@@ -26,7 +26,8 @@ use group::{Group, commit_list};
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 /// Most records taken in before ends of writes are looked at again.
 const RECORDS_PER_TURN_MAX: usize = 256;
-/// Back-pressure that lasts longer than this is an outage: partitions are paused, so that polling can go on.
+/// Back-pressure that lasts longer than this is an outage: partitions are paused, so that polling
+/// can go on.
 ///
 /// Until then fetched records simply wait, because a pause throws away what was fetched ahead.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
@@ -44,12 +45,10 @@ pub(crate) fn consume(
     let engine = Engine::new(settings.limits, settings.progress_interval, sink, runtime);
     let group = Group::new(&settings.kafka.topic, engine, settings.drain_timeout);
     let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
+    let consumer = Arc::new(consumer);
+    consumer.context().committer().start(Arc::clone(&consumer)).map_err(ConsumerError::Thread)?;
     consumer.subscribe(&[&settings.kafka.topic])?;
-    info!(
-        topic = settings.kafka.topic,
-        group = settings.group_id,
-        "subscribed"
-    );
+    info!(topic = settings.kafka.topic, group = settings.group.id, "subscribed");
 
     let mut source = Source {
         consumer,
@@ -66,32 +65,23 @@ pub(crate) fn consume(
 fn client_config(settings: &ConsumerSettings) -> ClientConfig {
     let mut config = settings.kafka.client("sensorium-consumer");
     config
-        .set("group.id", &settings.group_id)
+        .set("group.id", &settings.group.id)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set(
-            "session.timeout.ms",
-            settings.session_timeout_ms.to_string(),
-        )
-        .set("auto.offset.reset", settings.offset_reset.name())
+        .set("session.timeout.ms", settings.group.session_timeout_ms.to_string())
+        .set("auto.offset.reset", settings.group.offset_reset.name())
         // I1: only the ledger says what may be committed.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set(
-            "queued.max.messages.kbytes",
-            settings.fetch_queue_kib.to_string(),
-        )
+        .set("queued.max.messages.kbytes", settings.group.fetch_queue_kib.to_string())
         // The default waits a second before it fetches again after the queue was full.
         .set("fetch.queue.backoff.ms", "20")
         .set("check.crcs", "true")
-        .set(
-            "statistics.interval.ms",
-            settings.progress_interval.as_millis().to_string(),
-        );
+        .set("statistics.interval.ms", settings.progress_interval.as_millis().to_string());
     config
 }
 
 struct Source {
-    consumer: BaseConsumer<Group>,
+    consumer: Arc<BaseConsumer<Group>>,
     blocked_since: Option<Instant>,
     paused: bool,
     last_finished: Instant,
@@ -115,35 +105,28 @@ impl Source {
 
     /// Does everything but taking in; returns whether more may be taken in.
     fn turn(&mut self, now: Instant) -> Result<bool, ConsumerError> {
-        let mut engine = self.consumer.context().engine();
-        let commits = engine.pump(now);
+        let context = self.consumer.context();
+        let mut engine = context.engine();
+        engine.pump(now);
         if let Some(refused) = engine.take_refused() {
             return Err(refused);
         }
-        let lag = self.consumer.context().lag(&engine.pipeline);
-        let Engine {
-            pipeline,
-            statistics,
-            ..
-        } = &mut *engine;
+        let lag = context.lag(&engine.pipeline);
+        let Engine { pipeline, statistics, .. } = &mut *engine;
         statistics.report(now, pipeline, lag);
-        let has_room = pipeline.has_room();
-        drop(engine);
-        self.commit(&commits);
-        Ok(has_room)
-    }
-
-    /// Sends a commit on its way; its end comes back through the group's callback.
-    fn commit(&self, commits: &[Commit]) {
-        if commits.is_empty() {
-            return;
+        let committer = context.committer();
+        if committer.is_idle() {
+            if let Some(error) = committer.take_failure() {
+                warn!("commit failed, trying again: {error}");
+                statistics.commit_failed();
+                pipeline.repeat_commits();
+            }
+            let commits = pipeline.take_commits();
+            if !commits.is_empty() {
+                committer.commit(commit_list(context.topic(), &commits)?);
+            }
         }
-        let context = self.consumer.context();
-        let sent = commit_list(context.topic(), commits)
-            .and_then(|list| self.consumer.commit(&list, CommitMode::Async));
-        if let Err(error) = sent {
-            context.commit_callback(Err(error), &TopicPartitionList::new());
-        }
+        Ok(pipeline.has_room())
     }
 
     fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
@@ -206,7 +189,8 @@ impl Source {
         Ok(())
     }
 
-    /// I7: writes what was taken in, commits it and leaves the group; says so if the time did not suffice.
+    /// I7: writes what was taken in, commits it and leaves the group; says so if the time did not
+    /// suffice.
     fn leave(self, grace: Duration) -> Result<(), ConsumerError> {
         let started = Instant::now();
         let deadline = started + grace;
@@ -219,30 +203,15 @@ impl Source {
         engine.pipeline.remove(&partitions);
         drop(engine);
 
-        let before = context.commits_ended();
-        self.commit(&commits);
-        while !commits.is_empty() && context.commits_ended() == before {
-            // Records that still come are no longer ours: the next owner reads them again.
-            let _ignored = self.consumer.poll(POLL_TIMEOUT);
-            if Instant::now() >= deadline {
-                return Err(ConsumerError::NotCommitted {
-                    waited_s: grace.as_secs(),
-                });
-            }
-        }
+        let committed = context.commit_and_wait(&commits, deadline);
+        context.committer().end();
+        committed?;
         // Dropping the client leaves the group.
         drop(self.consumer);
         if rows > 0 {
-            return Err(ConsumerError::NotDrained {
-                rows,
-                waited_s: started.elapsed().as_secs(),
-            });
+            return Err(ConsumerError::NotDrained { rows, waited_s: started.elapsed().as_secs() });
         }
-        info!(
-            rows_total,
-            took_ms = started.elapsed().as_millis(),
-            "drained, committed, left"
-        );
+        info!(rows_total, took_ms = started.elapsed().as_millis(), "drained, committed, left");
         Ok(())
     }
 }

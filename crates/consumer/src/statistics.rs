@@ -66,7 +66,8 @@ impl Statistics {
         self.commit_failures_total += 1;
     }
 
-    /// Says how it goes, if it is time; `lag` is the number of records in Kafka that are not durable yet.
+    /// Says how it goes, if it is time; `lag` is the number of records in Kafka that are not
+    /// durable yet.
     pub(crate) fn report(&mut self, now: Instant, pipeline: &Pipeline, lag: Option<u64>) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < self.interval {

@@ -23,13 +23,8 @@ pub enum SensorKind {
 
 impl SensorKind {
     /// Every kind, in the order in which a site lists its sensors.
-    pub const ALL: [Self; 5] = [
-        Self::Temperature,
-        Self::Humidity,
-        Self::Pressure,
-        Self::Motion,
-        Self::Light,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Temperature, Self::Humidity, Self::Pressure, Self::Motion, Self::Light];
 
     /// Returns the name used in ids, JSON and CQL.
     pub const fn name(self) -> &'static str {

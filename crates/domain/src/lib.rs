@@ -1,7 +1,8 @@
-//! What every part of the pipeline agrees on; pure, so that anyone can recompute what a row must hold.
+//! What every part of the pipeline agrees on; pure, so that anyone can recompute what a row must
+//! hold.
 //!
-//! `reading` is the data contract of the topic, `simulation` the fleet that fills it. Nothing in here reads a
-//! clock, a file or a socket.
+//! `reading` is the data contract of the topic, `simulation` the fleet that fills it. Nothing in
+//! here reads a clock, a file or a socket.
 
 pub mod hour;
 pub mod kind;

@@ -1,4 +1,5 @@
-//! Kafka's default partitioner, so that every producer in any language puts a site into the same partition.
+//! Kafka's default partitioner, so that every producer in any language puts a site into the same
+//! partition.
 
 /// Returns the partition of a keyed record: what Java's `DefaultPartitioner` computes.
 ///
@@ -15,10 +16,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
     const MULTIPLIER: u32 = 0x5bd1_e995;
 
     // Lengths wrap at 32 bits, as Java's `int` does.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a record key is far below 4 GiB"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a record key is far below 4 GiB")]
     let mut hash = SEED ^ data.len() as u32;
     let mut words = data.chunks_exact(4);
     for word in &mut words {
@@ -52,10 +50,7 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            (
-                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
             ("abc", 479_470_107),
         ];
         for (key, hash) in expected {

@@ -1,4 +1,5 @@
-//! The data contract of the topic: what a reading is, and which bytes are one (docs/data-contract.md).
+//! The data contract of the topic: what a reading is, and which bytes are one
+//! (docs/data-contract.md).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +17,8 @@ pub const SCHEMA_VERSION: &str = "1";
 pub const RECORD_BYTES_MAX: usize = 4_096;
 /// Most bytes in `sensor_id`, `site_id` and `run`.
 pub const ID_BYTES_MAX: usize = 128;
-/// Range of `ts`: 2000-01-01 to 2100-01-01 UTC, in epoch milliseconds. Outside it a clock is broken.
+/// Range of `ts`: 2000-01-01 to 2100-01-01 UTC, in epoch milliseconds. Outside it a clock is
+/// broken.
 pub const TS_RANGE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 
 /// How a sensor rates its own reading.
@@ -57,7 +59,8 @@ pub struct Location {
     pub lon: f64,
 }
 
-/// One reading as it stands in a Kafka record; text is borrowed from the record where JSON allows it.
+/// One reading as it stands in a Kafka record; text is borrowed from the record where JSON allows
+/// it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Reading<'a> {
     /// The sensor, unique over all sites: `site-0042/temperature-07`.
@@ -114,9 +117,7 @@ impl<'a> Reading<'a> {
     /// Decodes and checks one record value.
     pub fn decode(record: &'a [u8]) -> Result<Self, ContractError> {
         if record.len() > RECORD_BYTES_MAX {
-            return Err(ContractError::TooLarge {
-                bytes: record.len(),
-            });
+            return Err(ContractError::TooLarge { bytes: record.len() });
         }
         let reading: Self = serde_json::from_slice(record)?;
         reading.check()?;
@@ -124,31 +125,21 @@ impl<'a> Reading<'a> {
     }
 
     fn check(&self) -> Result<(), ContractError> {
-        for (field, id) in [
-            ("sensor_id", &self.sensor_id),
-            ("site_id", &self.site_id),
-            ("run", &self.run),
-        ] {
+        for (field, id) in
+            [("sensor_id", &self.sensor_id), ("site_id", &self.site_id), ("run", &self.run)]
+        {
             if id.is_empty() || id.len() > ID_BYTES_MAX {
                 return Err(impossible(field, id, format!("1 to {ID_BYTES_MAX} bytes")));
             }
         }
         if !TS_RANGE_MS.contains(&self.ts) {
-            return Err(impossible(
-                "ts",
-                &self.ts,
-                "epoch milliseconds from 2000 to 2100".into(),
-            ));
+            return Err(impossible("ts", &self.ts, "epoch milliseconds from 2000 to 2100".into()));
         }
         if self.seq < 0 {
             return Err(impossible("seq", &self.seq, "0 or more".into()));
         }
         if self.unit != self.kind.unit() {
-            return Err(impossible(
-                "unit",
-                &self.unit,
-                format!("`{}`", self.kind.unit()),
-            ));
+            return Err(impossible("unit", &self.unit, format!("`{}`", self.kind.unit())));
         }
         if self.kind == SensorKind::Motion && ![0.0, 1.0].contains(&self.value) {
             return Err(impossible("value", &self.value, "0 or 1 for motion".into()));
@@ -159,22 +150,14 @@ impl<'a> Reading<'a> {
             return Err(impossible("location.lat", &lat, "-90 to 90 degrees".into()));
         }
         if !(-180.0..=180.0).contains(&lon) {
-            return Err(impossible(
-                "location.lon",
-                &lon,
-                "-180 to 180 degrees".into(),
-            ));
+            return Err(impossible("location.lon", &lon, "-180 to 180 degrees".into()));
         }
         Ok(())
     }
 }
 
 fn impossible(field: &'static str, value: &impl fmt::Debug, allowed: String) -> ContractError {
-    ContractError::Impossible {
-        field,
-        value: format!("{value:?}"),
-        allowed,
-    }
+    ContractError::Impossible { field, value: format!("{value:?}"), allowed }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The simulated fleet: every reading is a pure function of the run's manifest and the reading's number.
+//! The simulated fleet: every reading is a pure function of the run's manifest and the reading's
+//! number.
 
 pub mod fleet;
 mod hash;
@@ -54,12 +55,7 @@ impl Simulation {
         let seq = index / self.fleet.sensors();
         let ts_ms = self.manifest.schedule.event_time_ms(index);
         let measurement = signal::measure(self.manifest.seed, &self.fleet, sensor, seq, ts_ms);
-        SimulatedReading {
-            sensor,
-            seq,
-            ts_ms,
-            measurement,
-        }
+        SimulatedReading { sensor, seq, ts_ms, measurement }
     }
 
     /// Returns the number of the reading that is `seq` of `sensor`; `None` where it overflows.

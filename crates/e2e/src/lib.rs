@@ -1,4 +1,5 @@
-//! What the live tests share: real servers, and a trial with a topic, keyspace and group of its own.
+//! What the live tests share: real servers, and a trial with a topic, keyspace and group of its
+//! own.
 
 pub mod database;
 pub mod trial;
@@ -41,16 +42,10 @@ pub fn own_stack() -> Result<Stack> {
 pub fn program(name: &str) -> Result<PathBuf> {
     // Test programs lie in target/PROFILE/deps.
     let here = std::env::current_exe().context("a program knows where it is")?;
-    let target = here
-        .ancestors()
-        .nth(3)
-        .context("test programs lie three folders deep")?;
+    let target = here.ancestors().nth(3).context("test programs lie three folders deep")?;
     let path = target.join("release").join(name);
     if !path.is_file() {
-        bail!(
-            "{} is missing: run the tests with `cargo xtask test`",
-            path.display()
-        );
+        bail!("{} is missing: run the tests with `cargo xtask test`", path.display());
     }
     Ok(path)
 }

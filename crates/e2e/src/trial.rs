@@ -1,4 +1,5 @@
-//! One test's pipeline: programs on a topic, keyspace, group and report folder that no other test has.
+//! One test's pipeline: programs on a topic, keyspace, group and report folder that no other test
+//! has.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,26 +91,15 @@ impl Trial {
     /// Starts a program; `name` tells its log from others.
     pub fn start(&self, binary: &str, name: &str) -> Result<Program> {
         let mut command = Command::new(program(binary)?);
-        command
-            .envs(&self.settings)
-            .env("LOG_FORMAT", "json")
-            .stdout(Stdio::null());
-        Program::spawn(
-            name,
-            command,
-            &self.folder.path().join(format!("{name}.log")),
-        )
+        command.envs(&self.settings).env("LOG_FORMAT", "json").stdout(Stdio::null());
+        Program::spawn(name, command, &self.folder.path().join(format!("{name}.log")))
     }
 
     /// Runs a finite producer to its end.
     pub fn produce(&self, timeout: Duration) -> Result<RunReport> {
         let mut producer = self.start("producer", "producer")?;
         let status = producer.wait(timeout)?;
-        ensure!(
-            status.success(),
-            "the producer ended: {status}{}",
-            producer.last_lines()
-        );
+        ensure!(status.success(), "the producer ended: {status}{}", producer.last_lines());
         self.report()
     }
 
@@ -117,10 +107,7 @@ impl Trial {
     pub fn report(&self) -> Result<RunReport> {
         let mut paths: Vec<_> = fs::read_dir(&self.settings["PRODUCER_REPORT_DIR"])?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "json")
-            })
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
             .collect();
         paths.sort();
         let path = paths.last().context("a producer leaves a report")?;
@@ -141,7 +128,8 @@ impl Trial {
         })
     }
 
-    /// Runs the audit and insists on its verdict: everything acknowledged is stored, and nothing else.
+    /// Runs the audit and insists on its verdict: everything acknowledged is stored, and nothing
+    /// else.
     pub fn assert_proved(&self) -> Result<()> {
         let report = self.report()?;
         let verdict = self.audit()?;

@@ -44,10 +44,7 @@ fn record(server: Server, jars: &Jars, archive: &Path) -> Result<(), StackError>
     if archive.is_file() {
         return Ok(());
     }
-    info!(
-        server = server.name(),
-        "recording the classes of a start, once for this machine"
-    );
+    info!(server = server.name(), "recording the classes of a start, once for this machine");
     let start = Instant::now();
     let partial = archive.with_extension("partial");
     if partial.exists() {
@@ -69,10 +66,6 @@ fn record(server: Server, jars: &Jars, archive: &Path) -> Result<(), StackError>
         node.stop_within(RECORD_TIMEOUT)?;
     }
     fs::rename(&partial, archive).map_err(StackError::io("rename", &partial))?;
-    info!(
-        server = server.name(),
-        elapsed_s = start.elapsed().as_secs(),
-        "classes recorded"
-    );
+    info!(server = server.name(), elapsed_s = start.elapsed().as_secs(), "classes recorded");
     Ok(())
 }

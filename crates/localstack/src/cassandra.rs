@@ -135,9 +135,7 @@ pub(crate) fn start(plan: &Plan<'_>, ports: Ports) -> Result<Vec<Node>, StackErr
         nodes.push(node);
     }
     // Those that started first learn of the others a little later.
-    nodes
-        .iter()
-        .try_for_each(|node| node.wait_ready(plan.nodes))?;
+    nodes.iter().try_for_each(|node| node.wait_ready(plan.nodes))?;
     Ok(nodes)
 }
 
@@ -153,10 +151,7 @@ fn prepare(
     fs::create_dir_all(&folder).map_err(StackError::io("create", &folder))?;
     let rack = format!("dc=datacenter1\nrack=rack{}\n", index + 1);
     for (file, text) in [
-        (
-            "cassandra.yaml",
-            settings(plan.storage, index, ports, &folder),
-        ),
+        ("cassandra.yaml", settings(plan.storage, index, ports, &folder)),
         ("cassandra-rackdc.properties", rack),
         ("logback.xml", LOGGING.to_owned()),
     ] {
@@ -216,22 +211,15 @@ fn options(folder: &Path, heap_mib: u32) -> Vec<String> {
     // Memtables allocate by the megabyte, which in small regions would all be humongous objects.
     let region_mib = if heap_mib < 1024 { 4 } else { 16 };
     let url = |name: &str| file_url(&folder.join(name));
-    let exports = EXPORTS
-        .iter()
-        .map(|name| format!("--add-exports={name}=ALL-UNNAMED"));
-    let opens = OPENS
-        .iter()
-        .map(|name| format!("--add-opens={name}=ALL-UNNAMED"));
+    let exports = EXPORTS.iter().map(|name| format!("--add-exports={name}=ALL-UNNAMED"));
+    let opens = OPENS.iter().map(|name| format!("--add-opens={name}=ALL-UNNAMED"));
     exports
         .chain(opens)
         .chain(OPTIONS.map(str::to_owned))
         .chain([
             format!("-XX:G1HeapRegionSize={region_mib}m"),
             format!("-Dcassandra.config={}", url("cassandra.yaml")),
-            format!(
-                "-Dcassandra-rackdc.properties={}",
-                url("cassandra-rackdc.properties")
-            ),
+            format!("-Dcassandra-rackdc.properties={}", url("cassandra-rackdc.properties")),
             format!("-Dlogback.configurationFile={}", url("logback.xml")),
             format!("-Dcassandra.storagedir={}", folder.display()),
         ])
@@ -240,11 +228,7 @@ fn options(folder: &Path, heap_mib: u32) -> Vec<String> {
 
 /// A path as a URL, with the characters escaped that Java's parser trips over in practice.
 fn file_url(path: &Path) -> String {
-    let text = path
-        .display()
-        .to_string()
-        .replace('%', "%25")
-        .replace(' ', "%20");
+    let text = path.display().to_string().replace('%', "%25").replace(' ', "%20");
     format!("file://{text}")
 }
 
@@ -265,16 +249,9 @@ mod tests {
 
     #[test]
     fn each_node_listens_on_its_own_address_and_seeds_from_the_first() {
-        let ports = Ports {
-            client: 9042,
-            internal: 7000,
-        };
+        let ports = Ports { client: 9042, internal: 7000 };
         let text = settings(Storage::Trie, 2, ports, Path::new("/data"));
-        for line in [
-            "listen_address: 127.0.0.3",
-            "seeds: \"127.0.0.1:7000\"",
-            "bti",
-        ] {
+        for line in ["listen_address: 127.0.0.3", "seeds: \"127.0.0.1:7000\"", "bti"] {
             assert!(text.contains(line), "{line:?} is not in {text}");
         }
     }

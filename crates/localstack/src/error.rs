@@ -153,11 +153,7 @@ impl StackError {
     /// Names the operation and the path that an I/O error belongs to; for use with `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
     /// Tells whether a server ended because somebody else had taken its port.
@@ -165,12 +161,8 @@ impl StackError {
         let Self::Exited { log_tail, .. } = self else {
             return false;
         };
-        [
-            "Address already in use",
-            "in use by another process",
-            "Failed to bind port",
-        ]
-        .iter()
-        .any(|sign| log_tail.contains(sign))
+        ["Address already in use", "in use by another process", "Failed to bind port"]
+            .iter()
+            .any(|sign| log_tail.contains(sign))
     }
 }

@@ -78,10 +78,7 @@ pub(crate) fn ensure(server: Server) -> Result<Jars, StackError> {
             fetch(server, &cache, &folder)?;
         }
     }
-    Ok(Jars {
-        class_path: class_path(&folder)?,
-        folder,
-    })
+    Ok(Jars { class_path: class_path(&folder)?, folder })
 }
 
 /// Takes a lock that other processes respect; it is released when the file is dropped or the
@@ -114,24 +111,14 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 fn cache_folder() -> Result<PathBuf, StackError> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|folder| folder.is_absolute())
-    };
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    Ok(base
-        .ok_or(StackError::NoCacheFolder)?
-        .join("sensorium/jars"))
+    Ok(base.ok_or(StackError::NoCacheFolder)?.join("sensorium/jars"))
 }
 
 fn folder_name(server: Server) -> String {
-    format!(
-        "{}-{}-{}",
-        server.name(),
-        server.version(),
-        digest(server.pom().as_bytes())
-    )
+    format!("{}-{}-{}", server.name(), server.version(), digest(server.pom().as_bytes()))
 }
 
 /// Fetches into a folder beside `folder`, which appears only when it is complete.
@@ -168,13 +155,7 @@ fn run_maven(server: Server, work: &Path, pom: &Path, jars: &Path) -> Result<(),
     let start = Instant::now();
     let mut maven = Supervised::spawn(Path::new("mvn"), &arguments, &log, None, || {})
         .map_err(StackError::io("run", Path::new("mvn")))?;
-    let failed = |reason| {
-        Err(StackError::Fetch {
-            server: name,
-            reason,
-            log_tail: log_tail(&log),
-        })
-    };
+    let failed = |reason| Err(StackError::Fetch { server: name, reason, log_tail: log_tail(&log) });
     while !maven.wait_exit(PROGRESS_INTERVAL) {
         let elapsed_s = start.elapsed().as_secs();
         if start.elapsed() > FETCH_TIMEOUT {
@@ -182,17 +163,11 @@ fn run_maven(server: Server, work: &Path, pom: &Path, jars: &Path) -> Result<(),
         }
         info!(server = name, elapsed_s, "still fetching jars");
     }
-    let status = maven
-        .reap()
-        .map_err(StackError::io("end", Path::new("mvn")))?;
+    let status = maven.reap().map_err(StackError::io("end", Path::new("mvn")))?;
     if !status.success() {
         return failed(format!("Maven ended with {status}"));
     }
-    info!(
-        server = name,
-        elapsed_s = start.elapsed().as_secs(),
-        "jars fetched"
-    );
+    info!(server = name, elapsed_s = start.elapsed().as_secs(), "jars fetched");
     Ok(())
 }
 

@@ -47,12 +47,7 @@ pub(crate) fn start(plan: &Plan<'_>, ports: Ports) -> Result<Vec<Node>, StackErr
     })?;
     thread::scope(|scope| {
         let start = |node: &'_ Node| node.start_among(plan.nodes);
-        join(
-            nodes
-                .iter()
-                .map(|node| scope.spawn(move || start(node)))
-                .collect(),
-        )
+        join(nodes.iter().map(|node| scope.spawn(move || start(node))).collect())
     })?;
     Ok(nodes)
 }
@@ -63,11 +58,7 @@ fn join<T>(
 ) -> Result<Vec<T>, StackError> {
     let results: Vec<_> = handles
         .into_iter()
-        .map(|handle| {
-            handle
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         .collect();
     results.into_iter().collect()
 }
@@ -118,10 +109,7 @@ fn prepare(
 /// One collector thread: with half a gigabyte of heap its pauses are short, and the processors are
 /// left to others.
 fn options(logging: &Path) -> Vec<String> {
-    vec![
-        "-XX:+UseSerialGC".to_owned(),
-        format!("-Dlog4j2.configurationFile={}", logging.display()),
-    ]
+    vec!["-XX:+UseSerialGC".to_owned(), format!("-Dlog4j2.configurationFile={}", logging.display())]
 }
 
 fn format_storage(
@@ -185,25 +173,13 @@ fn properties(nodes: usize, index: usize, ports: Ports, data: &Path) -> String {
     set("process.roles", &"broker,controller");
     set("node.id", &kafka_id(index));
     set("controller.quorum.voters", &voters.join(","));
-    set(
-        "listeners",
-        &format!("PLAINTEXT://{host}:{client},CONTROLLER://{host}:{internal}"),
-    );
-    set(
-        "advertised.listeners",
-        &format!("PLAINTEXT://{host}:{client}"),
-    );
+    set("listeners", &format!("PLAINTEXT://{host}:{client},CONTROLLER://{host}:{internal}"));
+    set("advertised.listeners", &format!("PLAINTEXT://{host}:{client}"));
     set("inter.broker.listener.name", &"PLAINTEXT");
     set("controller.listener.names", &"CONTROLLER");
-    set(
-        "listener.security.protocol.map",
-        &"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    );
+    set("listener.security.protocol.map", &"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT");
     // In a properties file a backslash escapes.
-    set(
-        "log.dirs",
-        &data.display().to_string().replace('\\', "\\\\"),
-    );
+    set("log.dirs", &data.display().to_string().replace('\\', "\\\\"));
     set("auto.create.topics.enable", &false);
     set("default.replication.factor", &replicas);
     set("min.insync.replicas", &in_sync_min);
@@ -213,11 +189,7 @@ fn properties(nodes: usize, index: usize, ports: Ports, data: &Path) -> String {
     set("broker.heartbeat.interval.ms", &500);
     // The first member of a group need not wait for others.
     set("group.initial.rebalance.delay.ms", &0);
-    for topic in [
-        "offsets.topic",
-        "transaction.state.log",
-        "share.coordinator.state.topic",
-    ] {
+    for topic in ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"] {
         set(&format!("{topic}.replication.factor"), &replicas);
         // Enough for tests; the default of 50 costs every first group of a cluster half a second.
         set(&format!("{topic}.num.partitions"), &10);

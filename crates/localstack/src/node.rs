@@ -78,11 +78,7 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(spec: NodeSpec) -> Self {
         let name = node_name(spec.server, spec.index);
-        Self {
-            spec,
-            name,
-            process: Mutex::new(None),
-        }
+        Self { spec, name, process: Mutex::new(None) }
     }
 
     /// The name: `kafka-1`, `cassandra-3`.
@@ -173,16 +169,11 @@ impl Node {
         self.spec.cluster.set(self.spec.index, false);
         // The second signal is for a paused node, which would take the first one only when resumed.
         for signal in [Signal::SIGTERM, Signal::SIGCONT] {
-            process
-                .signal(signal)
-                .map_err(|source| self.signal_error(signal, source))?;
+            process.signal(signal).map_err(|source| self.signal_error(signal, source))?;
         }
         if !process.wait_exit(timeout) {
             let timeout_s = timeout.as_secs();
-            warn!(
-                node = self.name,
-                timeout_s, "not stopped in time, killing it"
-            );
+            warn!(node = self.name, timeout_s, "not stopped in time, killing it");
         }
         self.reap(&mut process)?;
         info!(node = self.name, "stopped");
@@ -202,13 +193,8 @@ impl Node {
 
     fn spawn(&self) -> Result<(), StackError> {
         let mut process = self.process();
-        if process
-            .as_ref()
-            .is_some_and(|process| !process.has_exited())
-        {
-            return Err(StackError::AlreadyRunning {
-                node: self.name.clone(),
-            });
+        if process.as_ref().is_some_and(|process| !process.has_exited()) {
+            return Err(StackError::AlreadyRunning { node: self.name.clone() });
         }
         let program = tools::java_program();
         let (cluster, index) = (self.spec.cluster.clone(), self.spec.index);
@@ -263,9 +249,7 @@ impl Node {
         for index in self.spec.cluster.peers_up(self.spec.index) {
             let peer = SocketAddr::new(ports::address(index), self.spec.address.port());
             if probe::cassandra(peer, 1)? != version {
-                return Err(io::Error::other(
-                    "its schema differs from that of its peers",
-                ));
+                return Err(io::Error::other("its schema differs from that of its peers"));
             }
         }
         Ok(())
@@ -275,9 +259,7 @@ impl Node {
     fn check_alive(&self) -> Result<(), StackError> {
         let mut slot = self.process();
         let Some(process) = slot.as_mut() else {
-            return Err(StackError::NotRunning {
-                node: self.name.clone(),
-            });
+            return Err(StackError::NotRunning { node: self.name.clone() });
         };
         if !process.has_exited() {
             return Ok(());
@@ -295,21 +277,15 @@ impl Node {
     fn signal(&self, signal: Signal) -> Result<(), StackError> {
         let slot = self.process();
         match slot.as_ref().filter(|process| !process.has_exited()) {
-            Some(process) => process
-                .signal(signal)
-                .map_err(|source| self.signal_error(signal, source)),
-            None => Err(StackError::NotRunning {
-                node: self.name.clone(),
-            }),
+            Some(process) => {
+                process.signal(signal).map_err(|source| self.signal_error(signal, source))
+            }
+            None => Err(StackError::NotRunning { node: self.name.clone() }),
         }
     }
 
     fn signal_error(&self, signal: Signal, source: io::Error) -> StackError {
-        StackError::Signal {
-            node: self.name.clone(),
-            signal: signal.as_str(),
-            source,
-        }
+        StackError::Signal { node: self.name.clone(), signal: signal.as_str(), source }
     }
 
     /// Kills what still runs, and says how it ended.

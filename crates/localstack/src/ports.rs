@@ -46,10 +46,7 @@ pub(crate) fn pick(
         }
         candidate = random_candidate();
     }
-    Err(StackError::NoFreePort {
-        server,
-        tried: TRIES_MAX,
-    })
+    Err(StackError::NoFreePort { server, tried: TRIES_MAX })
 }
 
 /// The first of the nodes' addresses where the port is in use.
@@ -60,10 +57,7 @@ fn first_taken(port: u16, nodes: usize) -> Result<Option<SocketAddr>, StackError
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(Some(socket)),
             Err(source) => {
-                return Err(StackError::Loopback {
-                    address: socket.ip(),
-                    source,
-                });
+                return Err(StackError::Loopback { address: socket.ip(), source });
             }
         }
     }
@@ -89,10 +83,7 @@ mod tests {
         let error = pick("kafka", 3, Some(port), &[]).unwrap_err();
 
         let text = error.to_string();
-        assert!(
-            text.contains(&format!("port {port} for kafka is taken on 127.0.0.2")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("port {port} for kafka is taken on 127.0.0.2")), "{text}");
     }
 
     #[test]
@@ -100,9 +91,8 @@ mod tests {
         let first = pick("kafka", 3, None, &[]).unwrap();
         let second = pick("kafka", 3, None, &[first]).unwrap();
         assert_ne!(first, second);
-        let listeners: Vec<_> = (0..3)
-            .map(|node| TcpListener::bind((address(node), second)).unwrap())
-            .collect();
+        let listeners: Vec<_> =
+            (0..3).map(|node| TcpListener::bind((address(node), second)).unwrap()).collect();
         assert_eq!(listeners.len(), 3);
     }
 }

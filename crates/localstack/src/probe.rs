@@ -34,9 +34,7 @@ pub(crate) fn kafka(address: SocketAddr, node_id: i32, brokers: usize) -> io::Re
         return Err(unexpected("no controller yet".to_owned()));
     }
     if ids.len() < brokers || !ids.contains(&node_id) {
-        return Err(unexpected(format!(
-            "brokers {ids:?} of {brokers} are registered"
-        )));
+        return Err(unexpected(format!("brokers {ids:?} of {brokers} are registered")));
     }
     Ok(())
 }
@@ -61,9 +59,7 @@ pub(crate) fn cassandra(address: SocketAddr, nodes: usize) -> io::Result<SchemaV
     cql_query(&mut stream, REPLICATED, consistency)?;
     let body = cql_query(&mut stream, "SELECT schema_version FROM system.local", ONE)?;
     // One row of one column: its value is what the body ends with.
-    let version = body
-        .last_chunk()
-        .ok_or_else(|| unexpected("no schema version".to_owned()))?;
+    let version = body.last_chunk().ok_or_else(|| unexpected("no schema version".to_owned()))?;
     Ok(*version)
 }
 
@@ -208,10 +204,8 @@ impl Reader<'_> {
     /// Skips a string that may be null (length -1).
     fn skip_string(&mut self) -> io::Result<()> {
         let size = usize::try_from(self.i16()?).unwrap_or(0);
-        self.0 = self
-            .0
-            .get(size..)
-            .ok_or_else(|| unexpected("a string ends too late".to_owned()))?;
+        self.0 =
+            self.0.get(size..).ok_or_else(|| unexpected("a string ends too late".to_owned()))?;
         Ok(())
     }
 }

@@ -116,11 +116,7 @@ impl Supervised {
             supervisor.wait()?;
             return Err(io::Error::other("the supervisor did not start"));
         };
-        Ok(Self {
-            pid,
-            supervisor,
-            exit,
-        })
+        Ok(Self { pid, supervisor, exit })
     }
 
     /// The server's own process id, not the supervisor's.
@@ -145,10 +141,7 @@ impl Supervised {
 
     /// Waits until the server has ended, at most `timeout`; false if it has not.
     pub(crate) fn wait_exit(&self, timeout: Duration) -> bool {
-        let waited = self
-            .exit
-            .changed
-            .wait_timeout_while(self.exit.seen(), timeout, |seen| !*seen);
+        let waited = self.exit.changed.wait_timeout_while(self.exit.seen(), timeout, |seen| !*seen);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -157,20 +150,14 @@ impl Supervised {
         self.signal(Signal::SIGKILL)?;
         let deadline = Instant::now() + SYSTEM_TIMEOUT;
         if !self.wait_exit(SYSTEM_TIMEOUT) {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the process survived SIGKILL",
-            ));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the process survived SIGKILL"));
         }
         loop {
             if let Some(status) = self.supervisor.try_wait()? {
                 return Ok(status);
             }
             if Instant::now() > deadline {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the supervisor did not end",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the supervisor did not end"));
             }
             thread::sleep(REAP_POLL);
         }
@@ -264,11 +251,7 @@ mod tests {
         let mut process = Supervised::spawn(program, &[], &log, None, || {}).unwrap();
         assert!(process.wait_exit(SYSTEM_TIMEOUT));
         assert_eq!(process.reap().unwrap().code(), Some(127));
-        assert!(
-            fs::read_to_string(&log)
-                .unwrap()
-                .contains("/no/such/program")
-        );
+        assert!(fs::read_to_string(&log).unwrap().contains("/no/such/program"));
     }
 
     #[test]

@@ -54,9 +54,7 @@ pub(crate) struct Plan<'a> {
 impl Plan<'_> {
     /// The folder that supervisors remove should the owner die.
     pub(crate) fn temporary_root(&self) -> Option<PathBuf> {
-        self.workspace
-            .is_temporary()
-            .then(|| self.workspace.root().to_path_buf())
+        self.workspace.is_temporary().then(|| self.workspace.root().to_path_buf())
     }
 }
 
@@ -82,12 +80,7 @@ struct ClusterOptions {
 
 impl Default for Builder {
     fn default() -> Self {
-        let one = |server, heap_mib| ClusterOptions {
-            server,
-            nodes: 1,
-            heap_mib,
-            port: None,
-        };
+        let one = |server, heap_mib| ClusterOptions { server, nodes: 1, heap_mib, port: None };
         Self {
             kafka: one(Server::Kafka, 512),
             cassandra: one(Server::Cassandra, 1024),
@@ -170,11 +163,7 @@ impl Builder {
         let clusters = [self.kafka, self.cassandra];
         for ClusterOptions { server, nodes, .. } in clusters {
             if nodes > NODES_MAX {
-                return Err(StackError::NodeCount {
-                    server: server.name(),
-                    nodes,
-                    max: NODES_MAX,
-                });
+                return Err(StackError::NodeCount { server: server.name(), nodes, max: NODES_MAX });
             }
         }
         let servers: Vec<_> = clusters
@@ -200,20 +189,14 @@ impl Builder {
                 scope.spawn(move || builder.start_cluster(cluster, jars, workspace))
             });
             let joined = [kafka, cassandra].map(|handle| {
-                handle
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
             joined.into()
         });
         match (kafka, cassandra) {
             (Ok(kafka), Ok(cassandra)) => {
                 let elapsed_ms = start.elapsed().as_millis();
-                let stack = Stack {
-                    kafka,
-                    cassandra,
-                    workspace,
-                };
+                let stack = Stack { kafka, cassandra, workspace };
                 info!(
                     bootstrap_servers = stack.bootstrap_servers(),
                     contact_points = stack.contact_points(),
@@ -238,12 +221,7 @@ impl Builder {
         let Some(jars) = jars else {
             return Ok(Vec::new());
         };
-        let ClusterOptions {
-            server,
-            nodes,
-            heap_mib,
-            port,
-        } = cluster;
+        let ClusterOptions { server, nodes, heap_mib, port } = cluster;
         let ports_file = workspace.root().join(format!("{}.ports", server.name()));
         let saved = read_ports(&ports_file);
         let plan = Plan {
@@ -282,10 +260,7 @@ pub(crate) fn start_nodes(plan: &Plan<'_>) -> Result<(Vec<Node>, Ports), StackEr
         match started {
             Ok(nodes) => return Ok((nodes, ports)),
             Err(error) if error.is_address_in_use() && tries < PORT_TRIES_MAX => {
-                warn!(
-                    server = name,
-                    client, internal, "a port was taken meanwhile, trying again"
-                );
+                warn!(server = name, client, internal, "a port was taken meanwhile, trying again");
                 tries += 1;
             }
             Err(error) => return Err(error),
@@ -378,9 +353,6 @@ impl Drop for Stack {
 }
 
 fn addresses(nodes: &[Node]) -> String {
-    let addresses: Vec<_> = nodes
-        .iter()
-        .map(|node| node.address().to_string())
-        .collect();
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address().to_string()).collect();
     addresses.join(",")
 }

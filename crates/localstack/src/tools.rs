@@ -90,11 +90,7 @@ pub fn check(tools: &[Tool]) -> Result<(), MissingTools> {
         .iter()
         .filter_map(|&tool| tool.problem().map(|problem| MissingTool { tool, problem }))
         .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(MissingTools(missing))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(MissingTools(missing)) }
 }
 
 /// Lists the tools that these servers need on this machine: Maven only as long as their jars are
@@ -118,10 +114,7 @@ pub(crate) fn java_program() -> PathBuf {
 /// What `java -version` prints, or `None` if it does not run.
 pub(crate) fn java_version_text() -> Option<String> {
     let output = Command::new(java_program()).arg("-version").output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn java_problem() -> Option<String> {
@@ -142,11 +135,7 @@ fn java_release(text: &str) -> Option<u32> {
     let (version, _) = rest.split_once('"')?;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let first: u32 = numbers.next()?.parse().ok()?;
-    if first == 1 {
-        numbers.next()?.parse().ok()
-    } else {
-        Some(first)
-    }
+    if first == 1 { numbers.next()?.parse().ok() } else { Some(first) }
 }
 
 fn runs(program: &str, argument: &str) -> bool {
@@ -165,14 +154,8 @@ mod tests {
 
     #[test]
     fn reads_the_java_release_of_old_and_new_version_schemes() {
-        assert_eq!(
-            java_release("openjdk version \"17.0.15\" 2025-04-15\n..."),
-            Some(17)
-        );
-        assert_eq!(
-            java_release("openjdk version \"21-ea\" 2023-09-19"),
-            Some(21)
-        );
+        assert_eq!(java_release("openjdk version \"17.0.15\" 2025-04-15\n..."), Some(17));
+        assert_eq!(java_release("openjdk version \"21-ea\" 2023-09-19"), Some(21));
         assert_eq!(java_release("java version \"1.8.0_402\""), Some(8));
         assert_eq!(java_release("no such file"), None);
     }
@@ -181,19 +164,11 @@ mod tests {
     fn names_each_missing_tool_with_the_commands_that_install_it() {
         let text = MissingTools(
             [Tool::Java, Tool::Maven, Tool::CCompiler]
-                .map(|tool| MissingTool {
-                    tool,
-                    problem: "not found".to_owned(),
-                })
+                .map(|tool| MissingTool { tool, problem: "not found".to_owned() })
                 .to_vec(),
         )
         .to_string();
-        for part in [
-            "openjdk-17",
-            "brew install maven",
-            "build-essential",
-            "not found",
-        ] {
+        for part in ["openjdk-17", "brew install maven", "build-essential", "not found"] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
     }

@@ -56,12 +56,7 @@ impl Workspace {
         let path = root.join("lock");
         let lock = File::create(&path).map_err(StackError::io("create", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                root,
-                guard,
-                _lock: lock,
-                keep_logs: false,
-            }),
+            Ok(()) => Ok(Self { root, guard, _lock: lock, keep_logs: false }),
             Err(TryLockError::WouldBlock) => Err(StackError::DataFolderInUse { path: root }),
             Err(TryLockError::Error(source)) => Err(StackError::io("lock", &path)(source)),
         }
@@ -99,11 +94,7 @@ impl Workspace {
             }
         }
         // Not through tracing: a test that fails seldom has a subscriber.
-        writeln!(
-            io::stderr(),
-            "the servers' logs are kept in {}",
-            logs.display()
-        )
+        writeln!(io::stderr(), "the servers' logs are kept in {}", logs.display())
     }
 }
 
@@ -143,11 +134,9 @@ mod tests {
 
     #[test]
     fn a_temporary_folder_goes_but_for_logs_that_somebody_needs() {
-        for (keep_logs, log, left) in [
-            (false, true, false),
-            (true, true, true),
-            (true, false, false),
-        ] {
+        for (keep_logs, log, left) in
+            [(false, true, false), (true, true, true), (true, false, false)]
+        {
             let mut workspace = Workspace::temporary(false).unwrap();
             let root = workspace.root().to_path_buf();
             let data = root.join("data");
@@ -172,10 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Workspace::at(folder.path()).unwrap();
         let error = Workspace::at(folder.path()).unwrap_err();
-        assert!(
-            matches!(error, StackError::DataFolderInUse { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, StackError::DataFolderInUse { .. }), "{error}");
         drop(first);
         assert!(folder.path().join("logs").is_dir());
         Workspace::at(folder.path()).unwrap();
@@ -188,9 +174,6 @@ mod tests {
         let lines: Vec<_> = (0..2000).map(|line| format!("line {line}")).collect();
         fs::write(&path, lines.join("\n")).unwrap();
         let tail = log_tail(&path);
-        assert!(
-            tail.ends_with("line 1999") && tail.starts_with("line 1975\n"),
-            "{tail}"
-        );
+        assert!(tail.ends_with("line 1999") && tail.starts_with("line 1975\n"), "{tail}");
     }
 }

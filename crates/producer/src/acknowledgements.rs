@@ -108,10 +108,7 @@ impl Acknowledgements {
             }
             from += WORD;
         }
-        let rest = IndexRange {
-            from,
-            to: scheduled,
-        };
+        let rest = IndexRange { from, to: scheduled };
         push_below(&mut ranges, rest, scheduled);
         ranges
     }
@@ -136,10 +133,7 @@ fn push(ranges: &mut Vec<IndexRange>, range: IndexRange) {
 /// Adds one reading that no range holds yet.
 fn insert(ranges: &mut Vec<IndexRange>, index: u64) {
     let position = ranges.partition_point(|range| range.to < index);
-    let next = IndexRange {
-        from: index,
-        to: index + 1,
-    };
+    let next = IndexRange { from: index, to: index + 1 };
     match ranges.get_mut(position) {
         Some(range) if range.to == index => range.to = next.to,
         Some(range) if range.from == next.to => range.from = index,
@@ -165,10 +159,7 @@ mod tests {
         for index in (0..scheduled).filter(|index| model.get(index) != Some(&true)) {
             match ranges.last_mut() {
                 Some(last) if last.to == index => last.to += 1,
-                _ => ranges.push(IndexRange {
-                    from: index,
-                    to: index + 1,
-                }),
+                _ => ranges.push(IndexRange { from: index, to: index + 1 }),
             }
         }
         ranges

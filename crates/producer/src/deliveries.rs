@@ -116,9 +116,7 @@ impl Deliveries {
 
     /// Returns why Kafka refused the latest of them.
     pub(crate) fn latest_failure(&self) -> RDKafkaErrorCode {
-        self.ledger()
-            .latest_failure
-            .unwrap_or(RDKafkaErrorCode::Unknown)
+        self.ledger().latest_failure.unwrap_or(RDKafkaErrorCode::Unknown)
     }
 
     fn acknowledge(&self, tag: Tag, partition: i32) {
@@ -139,9 +137,7 @@ impl Deliveries {
     }
 
     fn fail(&self, tag: Tag, error: &KafkaError) {
-        let code = error
-            .rdkafka_error_code()
-            .unwrap_or(RDKafkaErrorCode::Unknown);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         let mut ledger = self.ledger();
         let base = ledger.acknowledgements.settled_below();
         let index = tag.index(base);
@@ -221,30 +217,19 @@ mod tests {
         for index in 0..200 {
             let tag = Tag::new(index, 0);
             if index == 70 {
-                deliveries.fail(
-                    tag,
-                    &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation),
-                );
+                deliveries
+                    .fail(tag, &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation));
             } else {
                 deliveries.acknowledge(tag, i32::try_from(index % 2).unwrap());
             }
         }
         assert_eq!(deliveries.settled_below(), 192);
         assert_eq!(deliveries.failed(), 1);
-        assert_eq!(
-            deliveries.latest_failure(),
-            RDKafkaErrorCode::PolicyViolation
-        );
+        assert_eq!(deliveries.latest_failure(), RDKafkaErrorCode::PolicyViolation);
         let ledger = deliveries.ledger();
         assert_eq!(ledger.by_partition, [99, 100]);
         let open = ledger.acknowledgements.unacknowledged(210);
-        assert_eq!(
-            open,
-            [
-                IndexRange { from: 70, to: 71 },
-                IndexRange { from: 200, to: 210 }
-            ]
-        );
+        assert_eq!(open, [IndexRange { from: 70, to: 71 }, IndexRange { from: 200, to: 210 }]);
         assert_eq!(count(&open), 11);
     }
 }

@@ -94,11 +94,7 @@ mod tests {
     const SECOND_NS: u64 = 1_000_000_000;
 
     fn schedule(rate: Rate, readings_max: Option<u64>) -> Schedule {
-        Schedule {
-            start_ms: 0,
-            rate,
-            readings_max,
-        }
+        Schedule { start_ms: 0, rate, readings_max }
     }
 
     proptest! {

@@ -75,11 +75,7 @@ impl Connection {
                 polled.0.poll(POLL_TIMEOUT);
             }
         })?;
-        Ok(Self {
-            client,
-            stopping,
-            poll_thread,
-        })
+        Ok(Self { client, stopping, poll_thread })
     }
 
     /// Returns the books.
@@ -153,8 +149,7 @@ impl Progress {
             self.first_ns.store(now_ns, Ordering::Relaxed);
         }
         self.last_ns.store(now_ns, Ordering::Relaxed);
-        self.lateness()
-            .record_lateness(schedule, first, count, now_ns);
+        self.lateness().record_lateness(schedule, first, count, now_ns);
     }
 
     fn lateness(&self) -> MutexGuard<'_, Durations> {
@@ -240,10 +235,7 @@ impl Publisher {
         self.record.clear();
         self.simulation.encode(&reading, &mut self.record);
         let fleet = self.simulation.fleet();
-        let version = Header {
-            key: SCHEMA_VERSION_HEADER,
-            value: Some(SCHEMA_VERSION),
-        };
+        let version = Header { key: SCHEMA_VERSION_HEADER, value: Some(SCHEMA_VERSION) };
         let record =
             BaseRecord::with_opaque_to(&self.topic, Tag::new(index, now_ns / 1_000).word())
                 .partition(self.partitions[fleet.site_number_of(reading.sensor)])

@@ -24,13 +24,8 @@ impl ReportFolder {
         let usable = fs::create_dir_all(path)
             .and_then(|()| File::create(&probe))
             .and_then(|_file| fs::remove_file(&probe));
-        usable.map_err(|source| ProducerError::Report {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        usable.map_err(|source| ProducerError::Report { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned() })
     }
 
     /// Returns the file of a run.
@@ -66,11 +61,7 @@ pub(crate) fn partition_shares(sites: &[u64], acknowledged: &[u64]) -> Vec<Parti
             partition,
             sites: *sites,
             acknowledged: *acknowledged,
-            share_of_mean: if total == 0 {
-                0.0
-            } else {
-                *acknowledged as f64 / mean
-            },
+            share_of_mean: if total == 0 { 0.0 } else { *acknowledged as f64 / mean },
         })
         .collect()
 }
@@ -105,19 +96,13 @@ impl Display for Text<'_> {
         };
         let start = Timestamp::from_millisecond(schedule.start_ms).map_err(|_| fmt::Error)?;
         let rate = schedule.rate.per_second();
-        writeln!(
-            f,
-            "schedule      {rate:.3} readings/s from {start:.3}, {length}"
-        )?;
+        writeln!(f, "schedule      {rate:.3} readings/s from {start:.3}, {length}")?;
         writeln!(f, "topic         {}", report.topic)?;
         writeln!(f, "sent          {}", report.scheduled)?;
         writeln!(f, "acknowledged  {}", report.acknowledged)?;
         writeln!(f, "failed        {}", report.failed)?;
         let (achieved, elapsed) = (report.rate_achieved, report.elapsed_s);
-        writeln!(
-            f,
-            "achieved      {achieved:.3} readings/s over {elapsed:.3} s"
-        )?;
+        writeln!(f, "achieved      {achieved:.3} readings/s over {elapsed:.3} s")?;
         writeln!(f, "lateness      {}", percentiles(&report.lateness))?;
         writeln!(f, "ack latency   {}", percentiles(&report.ack_latency))?;
         writeln!(f, "partition  sites  acknowledged  share of mean")?;
@@ -159,10 +144,7 @@ mod tests {
             manifest: RunManifest {
                 run: "20261121T013321-9f3a".into(),
                 seed: 42,
-                fleet: FleetSpec {
-                    sensors: 50,
-                    kinds: SensorKind::ALL.to_vec(),
-                },
+                fleet: FleetSpec { sensors: 50, kinds: SensorKind::ALL.to_vec() },
                 schedule: Schedule {
                     start_ms: 1_764_000_000_000,
                     rate: Rate::per_second_milli(3_500_000).unwrap(),
@@ -195,11 +177,7 @@ mod tests {
             let text = fs::read(path.join("20261121T013321-9f3a.json")).unwrap();
             assert_eq!(serde_json::from_slice::<RunReport>(&text).unwrap(), stored);
         }
-        assert_eq!(
-            fs::read_dir(&path).unwrap().count(),
-            1,
-            "nothing else stays"
-        );
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing else stays");
     }
 
     #[test]
@@ -207,10 +185,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = ReportFolder::open(file.path()).unwrap_err().to_string();
         assert!(error.contains("PRODUCER_REPORT_DIR"), "{error}");
-        assert!(
-            error.contains(&file.path().display().to_string()),
-            "{error}"
-        );
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
     }
 
     #[test]
@@ -227,11 +202,7 @@ mod tests {
     fn people_read_the_essentials() {
         let report = report(RunState::Complete);
         let file = Path::new("runs/x.json");
-        let text = Text {
-            report: &report,
-            file,
-        }
-        .to_string();
+        let text = Text { report: &report, file }.to_string();
         for part in [
             "20261121T013321-9f3a (complete)",
             "3500.000 readings/s from 2025-11-24T16:00:00.000Z, 100 readings",

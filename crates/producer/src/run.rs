@@ -53,8 +53,7 @@ struct Standing {
 
 impl Standing {
     fn under_way(self) -> u64 {
-        self.scheduled
-            .saturating_sub(self.acknowledged + self.failed)
+        self.scheduled.saturating_sub(self.acknowledged + self.failed)
     }
 }
 
@@ -90,15 +89,8 @@ impl Run {
         let publisher =
             connection.publisher(topic, &by_site, simulation, clock, Arc::clone(&progress));
         let (sender, pacing) = oneshot::channel();
-        let run = Self {
-            settings,
-            manifest,
-            reports,
-            connection,
-            progress,
-            pacing,
-            sites_by_partition,
-        };
+        let run =
+            Self { settings, manifest, reports, connection, progress, pacing, sites_by_partition };
         run.reports.store(&run.report(RunState::Running))?;
         info!(run = run.manifest.run, start_ms, "run starts");
         let shutdown = context.shutdown.clone();
@@ -116,17 +108,11 @@ impl Run {
         let standing = self.standing();
         let all_sent = Some(standing.scheduled) == self.manifest.schedule.readings_max;
         let all_acknowledged = standing.acknowledged == standing.scheduled;
-        let state = if all_sent && all_acknowledged {
-            RunState::Complete
-        } else {
-            RunState::Stopped
-        };
+        let state =
+            if all_sent && all_acknowledged { RunState::Complete } else { RunState::Stopped };
         let report = self.report(state);
         self.reports.store(&report)?;
-        let text = Text {
-            report: &report,
-            file: &self.reports.file(&self.manifest.run),
-        };
+        let text = Text { report: &report, file: &self.reports.file(&self.manifest.run) };
         // A closed pipe is no reason to fail: the file has it all.
         let _closed = std::io::stdout().write_all(text.to_string().as_bytes());
         if standing.under_way() == 0 {
@@ -196,11 +182,8 @@ impl Run {
         let mut ledger = self.connection.deliveries().ledger();
         let latency_now = ledger.latency.end_interval();
         let scheduled = self.progress.scheduled();
-        let rate_achieved = if elapsed_s > 0.0 {
-            scheduled.saturating_sub(1) as f64 / elapsed_s
-        } else {
-            0.0
-        };
+        let rate_achieved =
+            if elapsed_s > 0.0 { scheduled.saturating_sub(1) as f64 / elapsed_s } else { 0.0 };
         let report = RunReport {
             manifest: self.manifest.clone(),
             topic: self.settings.kafka.topic.clone(),
@@ -288,12 +271,9 @@ impl Observer {
         if !silent {
             return;
         }
-        context
-            .health
-            .unwell(format!("no acknowledgement from kafka for {silence_s} s"));
+        context.health.unwell(format!("no acknowledgement from kafka for {silence_s} s"));
         let in_flight = standing.under_way();
-        self.complaint
-            .raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
+        self.complaint.raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
     }
 
     fn tell(&mut self, run: &Run) {

@@ -165,20 +165,14 @@ fn read_rate(reader: &mut Reader, sensors: u64) -> Rate {
     const MS_PER_SECOND: u64 = 1_000;
     const NS_PER_MS: u64 = 1_000_000;
     let rate_is_given = reader.is_given(TARGET_RATE);
-    let rate = reader.number(
-        TARGET_RATE,
-        Thousandths(1)..=Thousandths(RATE_MAX * MS_PER_SECOND),
-    );
+    let rate = reader.number(TARGET_RATE, Thousandths(1)..=Thousandths(RATE_MAX * MS_PER_SECOND));
     let whole = Rate::per_second_milli(rate.0).expect("the range starts above 0");
     let range = Thousandths(1)..=Thousandths(1_000_000 * MS_PER_SECOND);
     let Some(interval) = reader.number_if_set(INTERVAL, range) else {
         return whole;
     };
     if rate_is_given {
-        let allowed = format!(
-            "one of {} and {}, not both",
-            TARGET_RATE.name, INTERVAL.name
-        );
+        let allowed = format!("one of {} and {}, not both", TARGET_RATE.name, INTERVAL.name);
         reader.refuse(TARGET_RATE.name, rate, &allowed);
         reader.refuse(INTERVAL.name, interval, &allowed);
     }
@@ -207,9 +201,7 @@ mod tests {
     use super::*;
 
     fn read(given: &[(&str, &str)]) -> (ProducerSettings, Vec<String>) {
-        let given = given
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut reader = Reader::new(given.collect());
         let settings = ProducerSettings::read(&mut reader);
         let problems = reader.problems().iter().map(ToString::to_string);
@@ -228,10 +220,7 @@ mod tests {
 
     #[test]
     fn an_interval_is_a_rate() {
-        let given = [
-            ("IOT_DATA_INTERVAL_SEC", "0.3"),
-            ("IOT_NUM_SENSORS", "1000"),
-        ];
+        let given = [("IOT_DATA_INTERVAL_SEC", "0.3"), ("IOT_NUM_SENSORS", "1000")];
         let (settings, problems) = read(&given);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(Some(settings.rate), Rate::new(10_000, 3_000_000_000));
@@ -247,42 +236,27 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_of_readings() {
-        assert_eq!(
-            read(&[("PRODUCER_FOR_SEC", "60")]).0.readings_max,
-            Some(210_000)
-        );
-        assert_eq!(
-            read(&[("PRODUCER_FOR_SEC", "0.001")]).0.readings_max,
-            Some(4)
-        );
+        assert_eq!(read(&[("PRODUCER_FOR_SEC", "60")]).0.readings_max, Some(210_000));
+        assert_eq!(read(&[("PRODUCER_FOR_SEC", "0.001")]).0.readings_max, Some(4));
     }
 
     #[test]
     fn settings_that_exclude_each_other_are_both_named() {
         for pair in [
-            [
-                ("PRODUCER_TARGET_RATE", "10"),
-                ("IOT_DATA_INTERVAL_SEC", "2"),
-            ],
+            [("PRODUCER_TARGET_RATE", "10"), ("IOT_DATA_INTERVAL_SEC", "2")],
             [("PRODUCER_READINGS", "10"), ("PRODUCER_FOR_SEC", "2")],
         ] {
             let (_, problems) = read(&pair);
             assert_eq!(problems.len(), 2, "{problems:?}");
             for ((name, value), problem) in pair.iter().zip(problems) {
-                assert!(
-                    problem.starts_with(&format!("{name}=`{value}`")),
-                    "{problem}"
-                );
+                assert!(problem.starts_with(&format!("{name}=`{value}`")), "{problem}");
             }
         }
     }
 
     #[test]
     fn an_interval_too_short_for_the_fleet_is_refused() {
-        let given = [
-            ("IOT_DATA_INTERVAL_SEC", "0.9"),
-            ("IOT_NUM_SENSORS", "10000000"),
-        ];
+        let given = [("IOT_DATA_INTERVAL_SEC", "0.9"), ("IOT_NUM_SENSORS", "10000000")];
         let (_, problems) = read(&given);
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("1 or more"), "{problems:?}");
@@ -292,10 +266,7 @@ mod tests {
     fn a_kind_is_given_once() {
         let (settings, problems) = read(&[("IOT_SENSOR_KINDS", "light,motion")]);
         assert_eq!(problems, Vec::<String>::new());
-        assert_eq!(
-            settings.fleet.kinds,
-            [SensorKind::Light, SensorKind::Motion]
-        );
+        assert_eq!(settings.fleet.kinds, [SensorKind::Light, SensorKind::Motion]);
         for bad in ["light,light", "light,co2", "Light", ","] {
             let (_, problems) = read(&[("IOT_SENSOR_KINDS", bad)]);
             assert_eq!(problems.len(), 1, "{bad}: {problems:?}");

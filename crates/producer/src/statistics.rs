@@ -24,9 +24,7 @@ pub(crate) struct Durations {
 
 impl fmt::Debug for Durations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Durations")
-            .field("count", &self.total.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Durations").field("count", &self.total.len()).finish_non_exhaustive()
     }
 }
 
@@ -35,11 +33,7 @@ impl Default for Durations {
         let empty = || {
             Histogram::new_with_bounds(1, DURATION_MAX_US, DIGITS).expect("the bounds are in order")
         };
-        Self {
-            interval: empty(),
-            total: empty(),
-            run: (0, 0),
-        }
+        Self { interval: empty(), total: empty(), run: (0, 0) }
     }
 }
 
@@ -84,9 +78,7 @@ impl Durations {
     pub(crate) fn end_interval(&mut self) -> DurationSummary {
         self.settle_run();
         let summary = summary(&self.interval);
-        self.total
-            .add(&self.interval)
-            .expect("both have the same bounds");
+        self.total.add(&self.interval).expect("both have the same bounds");
         self.interval.reset();
         summary
     }
@@ -141,10 +133,7 @@ mod tests {
             durations.record_lateness(&schedule, 5, count, (5 + count - 1) * 1_000_000);
             let summary = durations.end_interval();
             assert_eq!(durations.total.len(), count);
-            assert!(
-                (summary.max_ms - (count - 1) as f64).abs() <= 0.2,
-                "{summary:?}"
-            );
+            assert!((summary.max_ms - (count - 1) as f64).abs() <= 0.2, "{summary:?}");
         }
     }
 }

@@ -30,10 +30,7 @@ fn parse(text: &str) -> Option<Thousandths> {
     }
     let thousandths: u64 = format!("{decimals:0<3}").parse().ok()?;
     let whole: u64 = whole.parse().ok()?;
-    whole
-        .checked_mul(1_000)?
-        .checked_add(thousandths)
-        .map(Thousandths)
+    whole.checked_mul(1_000)?.checked_add(thousandths).map(Thousandths)
 }
 
 impl fmt::Display for Thousandths {
@@ -49,9 +46,7 @@ impl fmt::Display for Thousandths {
 
 impl<'de> Deserialize<'de> for Thousandths {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -1,4 +1,5 @@
-//! How long to wait before trying again: exponential with full jitter, so that many clients spread out.
+//! How long to wait before trying again: exponential with full jitter, so that many clients spread
+//! out.
 
 use std::time::Duration;
 
@@ -15,11 +16,7 @@ pub struct Backoff {
 impl Backoff {
     /// Starts with delays up to `base`, which double with each attempt up to `max`.
     pub fn new(base: Duration, max: Duration) -> Self {
-        Self {
-            base,
-            max,
-            attempts: 0,
-        }
+        Self { base, max, attempts: 0 }
     }
 
     /// Returns how many delays were handed out.
@@ -27,12 +24,10 @@ impl Backoff {
         self.attempts
     }
 
-    /// Returns the next delay, drawn evenly between nothing and the current bound ("full jitter", Brooker 2015).
+    /// Returns the next delay, drawn evenly between nothing and the current bound ("full jitter",
+    /// Brooker 2015).
     pub fn next_delay(&mut self) -> Duration {
-        let bound = self
-            .base
-            .saturating_mul(2_u32.saturating_pow(self.attempts))
-            .min(self.max);
+        let bound = self.base.saturating_mul(2_u32.saturating_pow(self.attempts)).min(self.max);
         self.attempts = self.attempts.saturating_add(1);
         bound.mul_f64(rand::rng().random())
     }
@@ -53,9 +48,6 @@ mod tests {
                 longest = longest.max(backoff.next_delay());
             }
         }
-        assert!(
-            longest <= max && longest > max / 2,
-            "the longest delay is {longest:?}"
-        );
+        assert!(longest <= max && longest > max / 2, "the longest delay is {longest:?}");
     }
 }

@@ -62,7 +62,8 @@ pub struct CassandraSettings {
     pub keyspace: String,
     /// Connections to each node.
     pub connections_per_node: usize,
-    /// Longest wait for one answer; above the server's own timeout, so that the server speaks first.
+    /// Longest wait for one answer; above the server's own timeout, so that the server speaks
+    /// first.
     pub request_timeout: Duration,
 }
 
@@ -116,12 +117,11 @@ impl CassandraSettings {
 fn is_identifier(name: &str) -> bool {
     name.len() <= 48
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Connects to the cluster, waiting without end and saying so every few seconds; `None` when asked to stop.
+/// Connects to the cluster, waiting without end and saying so every few seconds; `None` when asked
+/// to stop.
 ///
 /// The session does not retry by itself: whoever writes decides what a failure means.
 pub async fn connect(
@@ -162,12 +162,11 @@ pub async fn connect(
 
 /// Splits `init.cql` into statements for a keyspace of another name and replication factor.
 ///
-/// The session that runs them must not have a keyspace of its own: the second statement is the `USE`.
+/// The session that runs them must not have a keyspace of its own: the second statement is the
+/// `USE`.
 pub fn schema_statements(init_cql: &str, keyspace: &str, replication_factor: u32) -> Vec<String> {
-    let code: Vec<&str> = init_cql
-        .lines()
-        .map(|line| line.split("--").next().unwrap_or_default())
-        .collect();
+    let code: Vec<&str> =
+        init_cql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     code.join("\n")
         .split(';')
         .map(str::trim)
@@ -192,26 +191,12 @@ mod tests {
     fn the_schema_is_split_into_statements_and_renamed() {
         let text = include_str!("../../../infra/cassandra/init.cql");
         let statements = schema_statements(text, "trial", 3);
-        assert!(
-            statements[0].contains("CREATE KEYSPACE IF NOT EXISTS trial"),
-            "{statements:?}"
-        );
-        assert!(
-            statements[0].contains("'replication_factor': 3"),
-            "{statements:?}"
-        );
+        assert!(statements[0].contains("CREATE KEYSPACE IF NOT EXISTS trial"), "{statements:?}");
+        assert!(statements[0].contains("'replication_factor': 3"), "{statements:?}");
         assert_eq!(statements[1], "USE trial");
-        let tables = statements
-            .iter()
-            .filter(|s| s.starts_with("CREATE TABLE"))
-            .count();
+        let tables = statements.iter().filter(|s| s.starts_with("CREATE TABLE")).count();
         assert_eq!(tables + 2, statements.len());
-        assert!(
-            statements
-                .iter()
-                .all(|statement| !statement.contains("iot")),
-            "{statements:?}"
-        );
+        assert!(statements.iter().all(|statement| !statement.contains("iot")), "{statements:?}");
     }
 
     #[test]

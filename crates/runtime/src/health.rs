@@ -1,4 +1,5 @@
-//! The health endpoint: `GET /healthz` answers 200 while the process does its work, else 503 and why not.
+//! The health endpoint: `GET /healthz` answers 200 while the process does its work, else 503 and
+//! why not.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,11 +29,7 @@ pub fn read_address(reader: &mut Reader) -> Option<SocketAddr> {
     let address = reader.text_if_set(SETTING)?;
     let parsed = address.parse().ok();
     if parsed.is_none() {
-        reader.refuse(
-            SETTING.name,
-            &address,
-            "an IP address with a port, or nothing",
-        );
+        reader.refuse(SETTING.name, &address, "an IP address with a port, or nothing");
     }
     parsed
 }
@@ -45,9 +42,7 @@ pub struct Health {
 
 impl Health {
     pub(crate) fn starting() -> Self {
-        Self {
-            impediment: Arc::new(Mutex::new(Some("starting".into()))),
-        }
+        Self { impediment: Arc::new(Mutex::new(Some("starting".into()))) }
     }
 
     /// Says that the process does its work.
@@ -66,9 +61,7 @@ impl Health {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.impediment
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.impediment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,9 +69,7 @@ impl Health {
 pub(crate) async fn serve(address: SocketAddr, health: Health) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     info!(address = %listener.local_addr()?, "health endpoint listening");
-    let router = Router::new()
-        .route("/healthz", get(answer))
-        .with_state(health);
+    let router = Router::new().route("/healthz", get(answer)).with_state(health);
     axum::serve(listener, router).await
 }
 
@@ -112,29 +103,19 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_endpoint_says_whether_the_process_is_well() {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let health = Health::starting();
         let server = tokio::spawn(serve(port, health.clone()));
         let ask = || tokio::task::spawn_blocking(move || check(port));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while ask().await.unwrap() != Err("starting".into()) {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "the endpoint does not answer"
-            );
+            assert!(tokio::time::Instant::now() < deadline, "the endpoint does not answer");
             tokio::task::yield_now().await;
         }
         health.well();
         assert_eq!(ask().await.unwrap(), Ok(()));
         health.unwell("cassandra does not answer");
-        assert_eq!(
-            ask().await.unwrap(),
-            Err("cassandra does not answer".into())
-        );
+        assert_eq!(ask().await.unwrap(), Err("cassandra does not answer".into()));
         server.abort();
     }
 }

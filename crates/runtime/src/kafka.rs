@@ -116,7 +116,8 @@ pub enum TopicError {
     },
 }
 
-/// Waits for the brokers, creates the topic if it is missing, and refuses one with another partition count.
+/// Waits for the brokers, creates the topic if it is missing, and refuses one with another
+/// partition count.
 ///
 /// Waits without end, and says so every few seconds: an outage is no reason to give up.
 pub async fn ensure_topic(settings: &KafkaSettings, shutdown: &Shutdown) -> Result<(), TopicError> {
@@ -149,7 +150,8 @@ pub async fn ensure_topic(settings: &KafkaSettings, shutdown: &Shutdown) -> Resu
     }
 }
 
-/// Waits until the topic exists, saying every few seconds what is missing; returns false if asked to stop.
+/// Waits until the topic exists, saying every few seconds what is missing; returns false if asked
+/// to stop.
 pub async fn await_topic(
     settings: &KafkaSettings,
     shutdown: &Shutdown,
@@ -160,10 +162,7 @@ pub async fn await_topic(
         match partition_count(&admin, settings) {
             Ok(Some(_)) => return Ok(true),
             Ok(None) => complaint.raise(|| {
-                warn!(
-                    topic = settings.topic,
-                    "the topic does not exist yet, waiting for it"
-                );
+                warn!(topic = settings.topic, "the topic does not exist yet, waiting for it");
             }),
             Err(error) => complaint.raise(|| {
                 let servers = &settings.bootstrap_servers;
@@ -180,13 +179,8 @@ fn partition_count(
     admin: &AdminClient<DefaultClientContext>,
     settings: &KafkaSettings,
 ) -> Result<Option<usize>, KafkaError> {
-    let metadata = admin
-        .inner()
-        .fetch_metadata(Some(&settings.topic), REQUEST_TIMEOUT)?;
-    let topic = metadata
-        .topics()
-        .iter()
-        .find(|topic| topic.name() == settings.topic);
+    let metadata = admin.inner().fetch_metadata(Some(&settings.topic), REQUEST_TIMEOUT)?;
+    let topic = metadata.topics().iter().find(|topic| topic.name() == settings.topic);
     let Some(topic) = topic else { return Ok(None) };
     match topic.error().map(RDKafkaErrorCode::from) {
         None => Ok(Some(topic.partitions().len())),
@@ -243,10 +237,7 @@ pub struct Complaint {
 impl Complaint {
     /// Calls `say` unless it was called within the last five seconds.
     pub fn raise(&mut self, say: impl FnOnce()) {
-        if self
-            .last
-            .is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL)
-        {
+        if self.last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
             self.last = Some(Instant::now());
             say();
         }

@@ -1,4 +1,5 @@
-//! What every process shares: settings, telemetry, shutdown, health endpoint, connections to the two servers.
+//! What every process shares: settings, telemetry, shutdown, health endpoint, connections to the
+//! two servers.
 
 pub mod backoff;
 #[cfg(feature = "cassandra")]

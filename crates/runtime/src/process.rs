@@ -1,4 +1,5 @@
-//! The shell of every process: settings, telemetry, signals, exit code. All `main` functions look the same.
+//! The shell of every process: settings, telemetry, signals, exit code. All `main` functions look
+//! the same.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -62,13 +63,7 @@ impl Process {
     {
         let read = |reader: &mut Reader| Shell::read(reader, &read);
         let environment = std::env::vars().collect();
-        match invocation(
-            self.name,
-            self.about,
-            read,
-            environment,
-            std::env::args_os(),
-        ) {
+        match invocation(self.name, self.about, read, environment, std::env::args_os()) {
             Invocation::Run(values) => self.start(values, read, run),
             Invocation::Healthcheck(values) => self.healthcheck(values, read),
             Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
@@ -93,16 +88,9 @@ impl Process {
             return say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE));
         }
         telemetry::init(&shell.telemetry);
-        let settings: Vec<String> = reader
-            .effective()
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        info!(
-            process = self.name,
-            settings = settings.join(" "),
-            "starting"
-        );
+        let settings: Vec<String> =
+            reader.effective().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        info!(process = self.name, settings = settings.join(" "), "starting");
 
         let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
             let outcome = runtime.block_on(supervise(shell, run));
@@ -155,13 +143,10 @@ where
     }
 }
 
-/// One worker beside the main thread: the servers' clients bring threads of their own where it counts.
+/// One worker beside the main thread: the servers' clients bring threads of their own where it
+/// counts.
 fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("async")
-        .enable_all()
-        .build()
+    Builder::new_multi_thread().worker_threads(1).thread_name("async").enable_all().build()
 }
 
 /// Prints what a person asked for; a closed pipe is no reason to fail.

@@ -1,7 +1,8 @@
-//! Settings from environment variables and flags: typed, documented, and every bad one named in one go.
+//! Settings from environment variables and flags: typed, documented, and every bad one named in one
+//! go.
 //!
-//! A process describes its settings once, as calls of [`Reader`]. The same calls give the values, `--help`,
-//! and the reference page: there is no second list to keep in step.
+//! A process describes its settings once, as calls of [`Reader`]. The same calls give the values,
+//! `--help`, and the reference page: there is no second list to keep in step.
 
 mod cli;
 mod reference;
@@ -31,17 +32,9 @@ pub struct Setting {
 impl Setting {
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
-        const GROUPS: [&str; 6] = [
-            "PRODUCER_",
-            "CONSUMER_",
-            "AUDIT_",
-            "IOT_",
-            "KAFKA_",
-            "CASSANDRA_",
-        ];
-        let own = GROUPS
-            .iter()
-            .find_map(|group| self.name.strip_prefix(group));
+        const GROUPS: [&str; 6] =
+            ["PRODUCER_", "CONSUMER_", "AUDIT_", "IOT_", "KAFKA_", "CASSANDRA_"];
+        let own = GROUPS.iter().find_map(|group| self.name.strip_prefix(group));
         own.unwrap_or(self.name).to_lowercase().replace('_', "-")
     }
 }
@@ -79,17 +72,15 @@ pub struct Reader {
 impl Reader {
     /// Starts from the given values, by environment name.
     pub fn new(given: BTreeMap<String, String>) -> Self {
-        Self {
-            given,
-            ..Self::default()
-        }
+        Self { given, ..Self::default() }
     }
 
     /// Reads a number within a range.
     ///
     /// # Panics
     ///
-    /// Panics if the default is refused by the setting's own rule, which is a bug that any test run finds.
+    /// Panics if the default is refused by the setting's own rule, which is a bug that any test run
+    /// finds.
     pub fn number<T>(&mut self, setting: Setting, range: RangeInclusive<T>) -> T
     where
         T: DeserializeOwned + PartialOrd + Display,
@@ -109,9 +100,7 @@ impl Reader {
 
     /// Reads a text that is not empty.
     pub fn text(&mut self, setting: Setting) -> String {
-        self.read(setting, "any text but none".into(), |value: &String| {
-            !value.is_empty()
-        })
+        self.read(setting, "any text but none".into(), |value: &String| !value.is_empty())
     }
 
     /// Reads a text that may be left out.
@@ -141,11 +130,7 @@ impl Reader {
     /// Refuses a value that is right by itself but not together with others.
     pub fn refuse(&mut self, name: &str, value: impl Display, allowed: impl Into<String>) {
         let (name, value) = (name.to_owned(), value.to_string());
-        self.problems.push(Problem {
-            name,
-            value,
-            allowed: allowed.into(),
-        });
+        self.problems.push(Problem { name, value, allowed: allowed.into() });
     }
 
     fn read<T: DeserializeOwned>(
@@ -191,14 +176,8 @@ impl Reader {
     }
 
     fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
-        let value = self
-            .given_value(setting)
-            .unwrap_or(setting.default)
-            .to_owned();
-        self.described.push(Described {
-            setting,
-            allowed: allowed.to_owned(),
-        });
+        let value = self.given_value(setting).unwrap_or(setting.default).to_owned();
+        self.described.push(Described { setting, allowed: allowed.to_owned() });
         self.effective.push((setting.name, value.clone()));
         value
     }
@@ -225,9 +204,7 @@ fn parse<T: DeserializeOwned>(value: &str) -> Option<T> {
     struct One<T> {
         value: T,
     }
-    envy::from_iter([("value".to_owned(), value.to_owned())])
-        .ok()
-        .map(|One { value }| value)
+    envy::from_iter([("value".to_owned(), value.to_owned())]).ok().map(|One { value }| value)
 }
 
 fn is_address(address: &str) -> bool {

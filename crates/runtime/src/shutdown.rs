@@ -25,10 +25,7 @@ pub struct Stopper {
 /// Makes a pair of which one side asks and the other sees it.
 pub fn channel() -> (Stopper, Shutdown) {
     let (sender, receiver) = watch::channel(false);
-    (
-        Stopper { stopping: sender },
-        Shutdown { stopping: receiver },
-    )
+    (Stopper { stopping: sender }, Shutdown { stopping: receiver })
 }
 
 impl Stopper {

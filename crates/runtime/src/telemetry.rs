@@ -1,4 +1,5 @@
-//! Logs: readable lines for people, JSON for machines, on standard error so that results own standard output.
+//! Logs: readable lines for people, JSON for machines, on standard error so that results own
+//! standard output.
 
 use std::io;
 
@@ -29,7 +30,7 @@ impl TelemetrySettings {
     pub fn read(reader: &mut Reader) -> Self {
         let filter = reader.text(Setting {
             name: "LOG_LEVEL",
-            default: "info",
+            default: "info,scylla=warn",
             unit: "",
             meaning: "Least level to log, also per module: `info,consumer=debug`",
         });
@@ -38,12 +39,7 @@ impl TelemetrySettings {
             reader.refuse("LOG_LEVEL", &filter, allowed);
         }
         let format = reader.choice(
-            Setting {
-                name: "LOG_FORMAT",
-                default: "text",
-                unit: "",
-                meaning: "Form of log lines",
-            },
+            Setting { name: "LOG_FORMAT", default: "text", unit: "", meaning: "Form of log lines" },
             "text or json",
         );
         Self { filter, format }
@@ -58,9 +54,7 @@ pub(crate) fn init(settings: &TelemetrySettings) {
         .with_target(false)
         .with_writer(io::stderr);
     match settings.format {
-        LogFormat::Text => base
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .init(),
+        LogFormat::Text => base.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => base.json().flatten_event(true).init(),
     }
 }

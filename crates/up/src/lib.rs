@@ -1,4 +1,5 @@
-//! The parts of a pipeline on this machine: its programs as processes, and the schema of its Cassandra.
+//! The parts of a pipeline on this machine: its programs as processes, and the schema of its
+//! Cassandra.
 //!
 //! `cargo xtask up` and the live tests are made of the same parts.
 

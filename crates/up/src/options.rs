@@ -6,8 +6,9 @@ use clap::Parser;
 
 /// Run the whole pipeline on this machine, without Docker.
 ///
-/// Real Kafka and Cassandra servers on free loopback ports, the schema, the topic, the producer and the consumers.
-/// A finite run ends with the audit and takes its exit code; an endless one ends with Ctrl-C.
+/// Real Kafka and Cassandra servers on free loopback ports, the schema, the topic, the producer and
+/// the consumers. A finite run ends with the audit and takes its exit code; an endless one ends
+/// with Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "up", bin_name = "cargo xtask up")]
 pub(crate) struct Options {

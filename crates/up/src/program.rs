@@ -56,9 +56,7 @@ impl LogLine {
         let fields = object
             .iter()
             .filter(|(name, _)| !["message", "level", "timestamp"].contains(&name.as_str()));
-        fields
-            .map(|(name, value)| format!(" {name}={value}"))
-            .collect()
+        fields.map(|(name, value)| format!(" {name}={value}")).collect()
     }
 }
 
@@ -74,7 +72,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program with JSON logs, which are also kept in `log_path`, in a process group of its own.
+    /// Starts a program with JSON logs, which are also kept in `log_path`, in a process group of
+    /// its own.
     ///
     /// Its standard output is this process's.
     pub fn start<N: AsRef<OsStr>, V: AsRef<OsStr>>(
@@ -95,17 +94,9 @@ impl Program {
             .append(true)
             .open(log_path)
             .with_context(|| format!("cannot write the log {}", log_path.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        let stderr = child
-            .stderr
-            .take()
-            .context("the child's standard error is piped")?;
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stderr = child.stderr.take().context("the child's standard error is piped")?;
         let (sender, lines) = channel();
         let reader = thread::spawn(move || read(stderr, log, &sender));
         Ok(Self {
@@ -162,27 +153,17 @@ impl Program {
                 return Ok(line);
             }
             if let Some(status) = self.exited()? {
-                bail!(
-                    "{} ended ({status}) before {what}{}",
-                    self.name,
-                    self.last_lines()
-                );
+                bail!("{} ended ({status}) before {what}{}", self.name, self.last_lines());
             }
             if left.is_zero() {
-                bail!(
-                    "{}: no {what} within {timeout:?}{}",
-                    self.name,
-                    self.last_lines()
-                );
+                bail!("{}: no {what} within {timeout:?}{}", self.name, self.last_lines());
             }
         }
     }
 
     /// Returns how the program ended, if it has.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .with_context(|| format!("cannot look after {}", self.name))
+        self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))
     }
 
     /// Sends a signal.
@@ -219,12 +200,8 @@ impl Program {
 
     /// Kills the program (SIGKILL) and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
-        self.child
-            .kill()
-            .with_context(|| format!("cannot kill {}", self.name))?;
-        self.child
-            .wait()
-            .with_context(|| format!("cannot wait for {}", self.name))?;
+        self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+        self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! One run of the pipeline from first server to last: starts everything, watches it, ends it in good order.
+//! One run of the pipeline from first server to last: starts everything, watches it, ends it in
+//! good order.
 
 use std::env;
 use std::fs;
@@ -31,7 +32,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The first signal asks, the second one ends the process: the servers' supervisors then end the servers.
+        // The first signal asks, the second one ends the process: the servers' supervisors then end
+        // the servers.
         flag::register_conditional_shutdown(signal, EXIT_FORCED, Arc::clone(&stopping))?;
         flag::register(signal, Arc::clone(&stopping))?;
     }
@@ -48,9 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn start_servers(options: &Options) -> Result<Stack> {
     info!("starting kafka and cassandra");
-    let mut builder = Stack::builder()
-        .kafka_nodes(options.nodes)
-        .cassandra_nodes(options.nodes);
+    let mut builder = Stack::builder().kafka_nodes(options.nodes).cassandra_nodes(options.nodes);
     if let Some(folder) = &options.data {
         builder = builder.data_dir(folder);
     }
@@ -93,25 +93,17 @@ impl Session {
             stack.contact_points(),
             logs.display()
         ));
-        Ok(Self {
-            settings,
-            producer,
-            consumers,
-            status,
-            stopping,
-        })
+        Ok(Self { settings, producer, consumers, status, stopping })
     }
 
-    /// Writes where everything is, for the tools that come to look; the file goes when the guard does.
+    /// Writes where everything is, for the tools that come to look; the file goes when the guard
+    /// does.
     fn publish_environment(&self, options: &Options) -> Result<Option<EnvironmentFile>> {
         let Some(path) = &options.environment_file else {
             return Ok(None);
         };
-        let lines: String = self
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
-            .collect();
+        let lines: String =
+            self.settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let write = || {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::write(path, lines)
@@ -158,11 +150,7 @@ impl Session {
                 timeout = Duration::ZERO;
             }
             if let Some(status) = consumer.exited()? {
-                bail!(
-                    "{} ended: {status}{}",
-                    consumer.name(),
-                    consumer.last_lines()
-                );
+                bail!("{} ended: {status}{}", consumer.name(), consumer.last_lines());
             }
         }
         Ok(())
@@ -170,14 +158,11 @@ impl Session {
 
     fn audit(&mut self) -> Result<ExitCode> {
         self.status.say("the producer is done, auditing");
-        let settings = self
-            .settings
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()));
-        let status = Command::new(path_of("audit")?).envs(settings).status()?;
-        let code = status
-            .code()
-            .ok_or_else(|| anyhow!("the audit ended: {status}"))?;
+        let settings = self.settings.iter().map(|(name, value)| (*name, value.as_str()));
+        // Its verdict is on standard output; its progress would only be between.
+        let mut audit = Command::new(path_of("audit")?);
+        let status = audit.envs(settings).env("LOG_LEVEL", "warn").status()?;
+        let code = status.code().ok_or_else(|| anyhow!("the audit ended: {status}"))?;
         Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
     }
 
@@ -215,13 +200,8 @@ fn settings(options: &Options, stack: &Stack, runs: &Path) -> Vec<(&'static str,
         ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
         ("AUDIT_REPORT_DIR", runs.display().to_string()),
     ];
-    let limits = [
-        ("PRODUCER_FOR_SEC", options.seconds),
-        ("PRODUCER_READINGS", options.readings),
-    ];
-    let limits = limits
-        .into_iter()
-        .filter_map(|(name, limit)| Some((name, limit?.to_string())));
+    let limits = [("PRODUCER_FOR_SEC", options.seconds), ("PRODUCER_READINGS", options.readings)];
+    let limits = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string())));
     settings.extend(limits);
     settings
 }
@@ -231,10 +211,7 @@ fn path_of(program: &str) -> Result<PathBuf> {
     let here = env::current_exe().context("this program does not know where it is")?;
     let path = here.with_file_name(program);
     if !path.is_file() {
-        bail!(
-            "{} is missing: start with `cargo xtask up`, which builds it",
-            path.display()
-        );
+        bail!("{} is missing: start with `cargo xtask up`, which builds it", path.display());
     }
     Ok(path)
 }

@@ -66,9 +66,7 @@ impl Status {
             if !self.first_row && self.consumers[number].rows > 0.0 {
                 self.first_row = true;
                 let seconds = self.started.elapsed().as_secs_f64();
-                self.say(&format!(
-                    "rows are being stored, {seconds:.1} s after the start"
-                ));
+                self.say(&format!("rows are being stored, {seconds:.1} s after the start"));
             }
         }
         self.pass_on(&format!("consumer {}", number + 1), line);
@@ -84,11 +82,7 @@ impl Status {
 
     /// Shows the figures, if it is time.
     pub(crate) fn show(&mut self) {
-        let interval = if self.live {
-            Duration::from_millis(500)
-        } else {
-            PLAIN_INTERVAL
-        };
+        let interval = if self.live { Duration::from_millis(500) } else { PLAIN_INTERVAL };
         if self.shown.is_some_and(|shown| shown.elapsed() < interval) {
             return;
         }
@@ -117,20 +111,16 @@ impl Status {
         let sum = |figure: fn(&ConsumerFigures) -> f64| self.consumers.iter().map(figure).sum();
         let lags: Option<Vec<f64>> = self.consumers.iter().map(|consumer| consumer.lag).collect();
         let lag = lags.map_or("?".into(), |lags| grouped(lags.iter().sum()));
-        let write_p99_ms = self
-            .consumers
-            .iter()
-            .map(|consumer| consumer.write_p99_ms)
-            .fold(0.0, f64::max);
+        let write_p99_ms =
+            self.consumers.iter().map(|consumer| consumer.write_p99_ms).fold(0.0, f64::max);
+        let (minutes, seconds) = (elapsed / 60, elapsed % 60);
+        let (sent, sent_per_s) = (grouped(self.sent), grouped(self.sent_per_s));
+        let rows = grouped(sum(|consumer| consumer.rows));
+        let rows_per_s = grouped(sum(|consumer| consumer.rows_per_s));
+        let late_ms = self.lateness_p99_ms;
         format!(
-            "{:02}:{:02}  sent {} ({}/s, p99 {:.1} ms late)  stored {} ({}/s, writes p99 {write_p99_ms:.0} ms)  lag {lag}",
-            elapsed / 60,
-            elapsed % 60,
-            grouped(self.sent),
-            grouped(self.sent_per_s),
-            self.lateness_p99_ms,
-            grouped(sum(|consumer| consumer.rows)),
-            grouped(sum(|consumer| consumer.rows_per_s)),
+            "{minutes:02}:{seconds:02}  sent {sent} ({sent_per_s}/s, p99 {late_ms:.1} ms late)  \
+             stored {rows} ({rows_per_s}/s, writes p99 {write_p99_ms:.0} ms)  lag {lag}"
         )
     }
 }

@@ -16,10 +16,7 @@ pub(crate) fn report(run: &str, scheduled: u64) -> RunReport {
         manifest: RunManifest {
             run: run.into(),
             seed: 42,
-            fleet: FleetSpec {
-                sensors: 60,
-                kinds: SensorKind::ALL.to_vec(),
-            },
+            fleet: FleetSpec { sensors: 60, kinds: SensorKind::ALL.to_vec() },
             schedule: Schedule {
                 start_ms: START_MS,
                 rate: Rate::new(100, 1_000_000_000).unwrap(),

@@ -48,10 +48,7 @@ fn a_row_with_any_other_cell_is_corrupt_and_the_column_is_named() {
             panic!("altered {column}: {verdict:?}");
         };
         for text in [expected, found] {
-            assert!(
-                text.starts_with(column) && text.split(' ').count() == 2,
-                "{verdict:?}"
-            );
+            assert!(text.starts_with(column) && text.split(' ').count() == 2, "{verdict:?}");
         }
     }
 }
@@ -91,20 +88,14 @@ fn a_row_under_any_other_key_is_a_phantom() {
         let mut row = stored(&report, 77);
         alter(&mut row);
         let verdict = verdict_of(&report, &row);
-        assert!(
-            matches!(verdict, Verdict::Phantom(_)),
-            "altered {what}: {verdict:?}"
-        );
+        assert!(matches!(verdict, Verdict::Phantom(_)), "altered {what}: {verdict:?}");
     }
 }
 
 #[test]
 fn a_run_that_ended_made_no_more_than_it_reported() {
     let report = report("a", 100);
-    assert_eq!(
-        verdict_of(&report, &stored(&report, 99)),
-        Verdict::Right(99)
-    );
+    assert_eq!(verdict_of(&report, &stored(&report, 99)), Verdict::Right(99));
     let beyond = verdict_of(&report, &stored(&report, 100));
     assert!(matches!(beyond, Verdict::Phantom(_)), "{beyond:?}");
 }
@@ -134,24 +125,14 @@ fn a_run_under_way_may_have_made_whatever_is_due_and_nothing_else() {
 
 #[test]
 fn the_acknowledged_spans_are_what_the_report_says() {
-    let gaps = [
-        vec![],
-        vec![(0, 5)],
-        vec![(3, 5), (9, 10)],
-        vec![(0, 1), (90, 100)],
-        vec![(0, 100)],
-    ];
+    let gaps =
+        [vec![], vec![(0, 5)], vec![(3, 5), (9, 10)], vec![(0, 1), (90, 100)], vec![(0, 100)]];
     for gaps in gaps {
         let mut report = report("a", 100);
-        report.unacknowledged = gaps
-            .iter()
-            .map(|&(from, to)| IndexRange { from, to })
-            .collect();
+        report.unacknowledged = gaps.iter().map(|&(from, to)| IndexRange { from, to }).collect();
         let spans = acknowledged_spans(&report);
         let listed: Vec<u64> = spans.into_iter().flatten().collect();
-        let expected: Vec<u64> = (0..200)
-            .filter(|index| report.is_acknowledged(*index))
-            .collect();
+        let expected: Vec<u64> = (0..200).filter(|index| report.is_acknowledged(*index)).collect();
         assert_eq!(listed, expected, "{gaps:?}");
         assert_eq!(acknowledged(&report), expected.len() as u64);
     }

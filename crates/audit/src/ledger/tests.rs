@@ -10,9 +10,7 @@ use crate::settings::OutputFormat;
 const NOW_MS: i64 = START_MS + 3_600_000;
 
 fn rows(report: &RunReport) -> Vec<StoredRow> {
-    (0..report.scheduled)
-        .map(|index| stored(report, index))
-        .collect()
+    (0..report.scheduled).map(|index| stored(report, index)).collect()
 }
 
 /// Audits a table that never expires.
@@ -37,11 +35,7 @@ fn audit_from(
 fn lines(summary: &Summary, format: OutputFormat) -> Vec<String> {
     let mut text = Vec::new();
     summary.write(format, &mut text).unwrap();
-    String::from_utf8(text)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
 }
 
 fn verdict(summary: &Summary) -> String {
@@ -146,10 +140,7 @@ fn when_one_run_is_asked_for_the_others_are_left_alone() {
     }
     let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Duration::ZERO);
     assert!(summary.is_clean());
-    assert_eq!(
-        (summary.totals.stored, summary.ignored, summary.rows),
-        (100, 50, 150)
-    );
+    assert_eq!((summary.totals.stored, summary.ignored, summary.rows), (100, 50, 150));
 }
 
 #[test]
@@ -195,10 +186,7 @@ fn old_readings_are_not_required_but_compared_where_they_are_found() {
     table.remove(100);
     let summary = audit_from(required_from_ms, reports, &table, &[]);
     assert_eq!((summary.totals.corrupt, summary.totals.missing), (1, 1));
-    assert_eq!(
-        audit_from(i64::MAX, reports, &[], &[]).totals.expired,
-        1_000
-    );
+    assert_eq!(audit_from(i64::MAX, reports, &[], &[]).totals.expired, 1_000);
 }
 
 #[test]
@@ -226,10 +214,7 @@ fn json_says_the_same_on_one_line() {
     let printed = lines(&audit(&[report], &table), OutputFormat::Json);
     assert_eq!(printed.len(), 1);
     let json: Value = serde_json::from_str(&printed[0]).unwrap();
-    assert_eq!(
-        (&json["scheduled"], &json["stored"]),
-        (&100.into(), &99.into())
-    );
+    assert_eq!((&json["scheduled"], &json["stored"]), (&100.into(), &99.into()));
     assert_eq!((&json["missing"], &json["phantom"]), (&1.into(), &0.into()));
     assert_eq!(json["runs"][0]["run"], "a");
     assert_eq!(json["examples"]["missing"][0]["found"], "no row");

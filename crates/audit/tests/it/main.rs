@@ -21,14 +21,7 @@ fn errors(output: &Output) -> String {
 #[test]
 fn all_bad_settings_are_named_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = [
-        "--format",
-        "xml",
-        "--settle",
-        "perhaps",
-        "--settle-timeout-sec",
-        "0",
-    ];
+    let flags = ["--format", "xml", "--settle", "perhaps", "--settle-timeout-sec", "0"];
     let output = audit(dir.path(), &flags);
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(64), "{errors}");
@@ -60,8 +53,5 @@ fn a_broken_report_is_named() {
     let output = audit(dir.path(), &[]);
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(
-        errors.contains("20261121T013321-9f3a.json is not a run report"),
-        "{errors}"
-    );
+    assert!(errors.contains("20261121T013321-9f3a.json is not a run report"), "{errors}");
 }

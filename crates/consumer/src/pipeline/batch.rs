@@ -61,14 +61,7 @@ pub struct RowBatch {
 impl RowBatch {
     /// Opens a batch for the partition of `reading`.
     pub fn open(site_id: Arc<str>, hour_ms: i64, location: Location, now: Instant) -> Self {
-        Self {
-            site_id,
-            hour_ms,
-            location,
-            opened: now,
-            text: String::new(),
-            rows: Vec::new(),
-        }
+        Self { site_id, hour_ms, location, opened: now, text: String::new(), rows: Vec::new() }
     }
 
     /// Adds a reading of the batch's own site and hour.
@@ -96,10 +89,7 @@ impl RowBatch {
     fn keep(&mut self, text: &str) -> Span {
         // A batch is flushed at 8 MiB at the latest and an id has at most 128 bytes.
         let at = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let span = Span {
-            start: at(self.text.len()),
-            bytes: at(text.len()),
-        };
+        let span = Span { start: at(self.text.len()), bytes: at(text.len()) };
         self.text.push_str(text);
         span
     }

@@ -1,4 +1,5 @@
-//! One partition during one assignment: its ledger, its open batches and the commit that is under way.
+//! One partition during one assignment: its ledger, its open batches and the commit that is under
+//! way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,25 +86,16 @@ impl Lane {
     ) -> Option<RowBatch> {
         let hour_ms = hour_start_ms(reading.ts);
         if !self.sites.contains_key(&*reading.site_id) {
-            self.sites
-                .insert(reading.site_id.as_ref().into(), Site::default());
+            self.sites.insert(reading.site_id.as_ref().into(), Site::default());
         }
         let site = self.sites.get_mut(&*reading.site_id)?;
         self.news += site.news.note(reading, run, known);
 
-        let found = site
-            .open
-            .iter()
-            .position(|batch| batch.hour_ms() == hour_ms);
+        let found = site.open.iter().position(|batch| batch.hour_ms() == hour_ms);
         let position = found.unwrap_or_else(|| {
             let site_id: Arc<str> = reading.site_id.as_ref().into();
-            self.due.push_back(Due {
-                opened: now,
-                site_id: Arc::clone(&site_id),
-                hour_ms,
-            });
-            site.open
-                .push(RowBatch::open(site_id, hour_ms, reading.location, now));
+            self.due.push_back(Due { opened: now, site_id: Arc::clone(&site_id), hour_ms });
+            site.open.push(RowBatch::open(site_id, hour_ms, reading.location, now));
             site.open.len() - 1
         });
         let batch = &mut site.open[position];
@@ -123,7 +115,8 @@ impl Lane {
             let Some(site) = self.sites.get_mut(&due.site_id) else {
                 continue;
             };
-            // A batch that was full in the meantime is gone, or has a younger successor with an entry of its own.
+            // A batch that was full in the meantime is gone, or has a younger successor with an
+            // entry of its own.
             let position = site
                 .open
                 .iter()
@@ -138,8 +131,8 @@ impl Lane {
 
     /// Starts to commit the durable prefix, if there is news and no commit under way.
     ///
-    /// Returns what the tables kept by site have to be told first. Their news may run ahead of the prefix, never
-    /// behind it: so a committed reading is always in `latest`.
+    /// Returns what the tables kept by site have to be told first. Their news may run ahead of the
+    /// prefix, never behind it: so a committed reading is always in `latest`.
     pub(super) fn start_commit(&mut self, now: Instant, limits: &Limits) -> Option<Vec<SiteWrite>> {
         let next = self.ledger.prefix()?;
         if self.commit.is_some() || self.committed == Some(next) {
@@ -152,10 +145,7 @@ impl Lane {
             !site.open.is_empty()
         });
         self.news = 0;
-        self.commit = Some(PendingCommit {
-            next,
-            site_writes: writes.len(),
-        });
+        self.commit = Some(PendingCommit { next, site_writes: writes.len() });
         Some(writes)
     }
 

@@ -12,7 +12,8 @@ pub struct NextOffset(pub u64);
 
 const WORD_BITS: u64 = 64;
 
-/// Tracks one partition during one assignment: one bit per record between the lowest open one and the newest.
+/// Tracks one partition during one assignment: one bit per record between the lowest open one and
+/// the newest.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Bit `i` of word `w` stands for offset `first_word + 64 w + i`; set means durable.
@@ -28,7 +29,8 @@ pub struct Ledger {
 impl Ledger {
     /// Notes that a record came in; returns false if this assignment has seen it before.
     ///
-    /// Offsets that Kafka skips (compaction, transaction markers) count as durable: nothing will ever come of them.
+    /// Offsets that Kafka skips (compaction, transaction markers) count as durable: nothing will
+    /// ever come of them.
     pub fn receive(&mut self, RecordOffset(offset): RecordOffset) -> bool {
         if !self.started {
             self.started = true;
@@ -44,8 +46,7 @@ impl Ledger {
         let gap = self.received..offset;
         self.received = offset + 1;
         let words = (offset - self.first_word) / WORD_BITS + 1;
-        self.words
-            .resize(usize::try_from(words).unwrap_or(usize::MAX), 0);
+        self.words.resize(usize::try_from(words).unwrap_or(usize::MAX), 0);
         for skipped in gap {
             self.complete(RecordOffset(skipped));
         }
@@ -70,10 +71,7 @@ impl Ledger {
             self.words.pop_front();
             self.first_word += WORD_BITS;
         }
-        let done = self
-            .words
-            .front()
-            .map_or(0, |word| u64::from(word.trailing_ones()));
+        let done = self.words.front().map_or(0, |word| u64::from(word.trailing_ones()));
         self.prefix = (self.first_word + done).min(self.received);
     }
 
@@ -87,7 +85,8 @@ impl Ledger {
         self.prefix == self.received
     }
 
-    /// Returns the number of offsets between the lowest open one and the newest, which bounds the memory used.
+    /// Returns the number of offsets between the lowest open one and the newest, which bounds the
+    /// memory used.
     pub fn span(&self) -> u64 {
         self.received - self.prefix
     }
@@ -102,12 +101,16 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Goal: the prefix is exactly the lowest open offset. Method: a set of open offsets as the model,
-        /// random gaps between records, completions in any order, some twice, some for unknown offsets.
+        /// Goal: the prefix is exactly the lowest open offset. Method: a set of open offsets as the
+        /// model, random gaps between records, completions in any order, some twice, some for
+        /// unknown offsets.
         #[test]
         fn the_prefix_is_the_lowest_open_offset(
             start in 0_u64..1_000_000,
-            steps in prop::collection::vec((0_u64..4, any::<prop::sample::Index>(), 0_u8..4), 1..400),
+            steps in prop::collection::vec(
+                (0_u64..4, any::<prop::sample::Index>(), 0_u8..4),
+                1..400,
+            ),
         ) {
             let mut ledger = Ledger::default();
             let mut open = BTreeSet::new();

@@ -95,7 +95,8 @@ impl SiteNews {
     }
 }
 
-/// Sensors and sites that the registry has been told of; bounded, and telling it twice does no harm.
+/// Sensors and sites that the registry has been told of; bounded, and telling it twice does no
+/// harm.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     sensors: HashMap<Box<str>, SensorKind>,
@@ -113,8 +114,7 @@ impl Known {
         if self.sensors.len() >= Self::ENTRIES_MAX {
             self.sensors.clear();
         }
-        self.sensors
-            .insert(reading.sensor_id.as_ref().into(), reading.kind);
+        self.sensors.insert(reading.sensor_id.as_ref().into(), reading.kind);
         true
     }
 
@@ -125,8 +125,7 @@ impl Known {
         if self.sites.len() >= Self::ENTRIES_MAX {
             self.sites.clear();
         }
-        self.sites
-            .insert(reading.site_id.as_ref().into(), reading.location);
+        self.sites.insert(reading.site_id.as_ref().into(), reading.location);
         true
     }
 

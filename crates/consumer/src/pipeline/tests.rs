@@ -1,4 +1,5 @@
-//! The core keeps its promises whatever the order of things: no time passes and no server is needed here.
+//! The core keeps its promises whatever the order of things: no time passes and no server is needed
+//! here.
 
 use std::collections::HashSet;
 
@@ -36,16 +37,11 @@ impl Trial {
     fn new(partitions: &[i32]) -> Self {
         let (mut pipeline, now) = (Pipeline::new(LIMITS), Instant::now());
         pipeline.assign(partitions.iter().copied(), now);
-        Self {
-            pipeline,
-            now,
-            under_way: Vec::new(),
-        }
+        Self { pipeline, now, under_way: Vec::new() }
     }
 
     fn accept(&mut self, partition: i32, offset: u64, record: &[u8]) -> Accepted {
-        self.pipeline
-            .accept(partition, RecordOffset(offset), record, self.now)
+        self.pipeline.accept(partition, RecordOffset(offset), record, self.now)
     }
 
     fn pass(&mut self, time: Duration) {
@@ -64,10 +60,7 @@ impl Trial {
 
     fn commits(&mut self) -> Vec<(i32, u64)> {
         let commits = self.pipeline.take_commits();
-        commits
-            .into_iter()
-            .map(|commit| (commit.partition, commit.next.0))
-            .collect()
+        commits.into_iter().map(|commit| (commit.partition, commit.next.0)).collect()
     }
 
     fn row_counts(&self) -> Vec<usize> {
@@ -126,19 +119,13 @@ fn a_commit_waits_for_the_lowest_open_write_and_for_the_latest_table() {
     trial.pipeline.finish(even.0, &even.1);
     trial.accept(3, 108, &record(0, 1, 108));
     trial.pass(LIMITS.commit_interval);
-    assert!(
-        trial.commits().is_empty(),
-        "the latest table does not know yet"
-    );
+    assert!(trial.commits().is_empty(), "the latest table does not know yet");
     trial.finish_all();
-    assert_eq!(
-        trial.commits(),
-        [(3, 108)],
-        "108 was still open when the commit began"
-    );
+    assert_eq!(trial.commits(), [(3, 108)], "108 was still open when the commit began");
 }
 
-/// I4: what ends after a revocation has no effect, also not on a later assignment of the same partition.
+/// I4: what ends after a revocation has no effect, also not on a later assignment of the same
+/// partition.
 #[test]
 fn writes_of_an_earlier_assignment_count_for_nothing() {
     let mut trial = Trial::new(&[0]);
@@ -160,7 +147,7 @@ fn rows_in_memory_are_bounded_and_given_back() {
     let mut offset = 0;
     while trial.pipeline.has_room() {
         trial.accept(
-            (offset % 2) as i32,
+            (offset % 2).cast_signed(),
             u64::from(offset / 2),
             &record(offset % 7, 1, offset.into()),
         );
@@ -172,20 +159,14 @@ fn rows_in_memory_are_bounded_and_given_back() {
     let under_way: usize = trial.row_counts().iter().sum();
     assert_eq!(trial.pipeline.rows_buffered(), under_way);
     trial.finish_all();
-    assert_eq!(
-        (trial.pipeline.rows_buffered(), trial.pipeline.in_flight()),
-        (0, 0)
-    );
+    assert_eq!((trial.pipeline.rows_buffered(), trial.pipeline.in_flight()), (0, 0));
 }
 
 #[test]
 fn a_record_that_breaks_the_contract_does_not_hold_up_the_rest() {
     let mut trial = Trial::new(&[0]);
     trial.accept(0, 0, &record(1, 1, 0));
-    assert!(matches!(
-        trial.accept(0, 1, b"not a reading"),
-        Accepted::Rejected(_)
-    ));
+    assert!(matches!(trial.accept(0, 1, b"not a reading"), Accepted::Rejected(_)));
     trial.accept(0, 2, &record(1, 1, 2));
     trial.pass(LIMITS.batch_age_max);
     trial.finish_all();
@@ -195,18 +176,9 @@ fn a_record_that_breaks_the_contract_does_not_hold_up_the_rest() {
 #[test]
 fn a_record_seen_before_is_not_taken_in_again() {
     let mut trial = Trial::new(&[0]);
-    assert!(matches!(
-        trial.accept(0, 5, &record(1, 1, 5)),
-        Accepted::Row
-    ));
-    assert!(matches!(
-        trial.accept(0, 5, &record(1, 1, 5)),
-        Accepted::Ignored
-    ));
-    assert!(
-        matches!(trial.accept(9, 0, &record(1, 1, 5)), Accepted::Ignored),
-        "not ours"
-    );
+    assert!(matches!(trial.accept(0, 5, &record(1, 1, 5)), Accepted::Row));
+    assert!(matches!(trial.accept(0, 5, &record(1, 1, 5)), Accepted::Ignored));
+    assert!(matches!(trial.accept(9, 0, &record(1, 1, 5)), Accepted::Ignored), "not ours");
     assert_eq!(trial.pipeline.rows_buffered(), 1);
 }
 
@@ -220,17 +192,10 @@ fn latest_hears_of_each_sensor_once_a_commit_and_of_its_newest_reading() {
     trial.pass(Duration::ZERO);
     trial.finish_all();
     trial.pass(LIMITS.commit_interval);
-    let [(_, Write::Site(news))] = &trial.under_way[..] else {
-        panic!("{:?}", trial.under_way)
-    };
-    let [(sensor_id, latest)] = &news.sensors[..] else {
-        panic!("{news:?}")
-    };
+    let [(_, Write::Site(news))] = &trial.under_way[..] else { panic!("{:?}", trial.under_way) };
+    let [(sensor_id, latest)] = &news.sensors[..] else { panic!("{news:?}") };
     assert_eq!((&**sensor_id, latest.seq), ("site-0001/light-07", 9));
-    assert!(
-        latest.unregistered && news.location.is_some(),
-        "the registry hears of it, once"
-    );
+    assert!(latest.unregistered && news.location.is_some(), "the registry hears of it, once");
     trial.finish_all();
     assert_eq!(trial.commits(), [(0, 4)]);
 
@@ -238,13 +203,8 @@ fn latest_hears_of_each_sensor_once_a_commit_and_of_its_newest_reading() {
     trial.pass(LIMITS.batch_age_max);
     trial.finish_all();
     trial.pass(LIMITS.commit_interval);
-    let [(_, Write::Site(news))] = &trial.under_way[..] else {
-        panic!("{:?}", trial.under_way)
-    };
-    assert!(
-        !news.sensors[0].1.unregistered && news.location.is_none(),
-        "{news:?}"
-    );
+    let [(_, Write::Site(news))] = &trial.under_way[..] else { panic!("{:?}", trial.under_way) };
+    assert!(!news.sensors[0].1.unregistered && news.location.is_none(), "{news:?}");
 }
 
 /// I7: settling writes what is open, then commits exactly the end.
@@ -253,7 +213,7 @@ fn settling_leaves_nothing_open() {
     let mut trial = Trial::new(&[0, 1, 2]);
     for offset in 0..30_u32 {
         trial.accept(
-            (offset % 2) as i32,
+            (offset % 2).cast_signed(),
             u64::from(offset / 2),
             &record(offset % 5, 1, offset.into()),
         );

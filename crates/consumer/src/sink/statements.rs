@@ -23,7 +23,8 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 /// Name and type of a column.
 type Column = (&'static str, NativeType);
 
-/// Columns of `readings` in the order in which [`super::values`] writes them; the write timestamp follows.
+/// Columns of `readings` in the order in which [`super::values`] writes them; the write timestamp
+/// follows.
 const ROW_COLUMNS: [Column; 9] = [
     ("site_id", Text),
     ("hour", Timestamp),
@@ -46,12 +47,8 @@ const LATEST_COLUMNS: [Column; 8] = [
     ("run", Text),
     ("seq", BigInt),
 ];
-const SENSOR_COLUMNS: [Column; 4] = [
-    ("site_id", Text),
-    ("sensor_id", Text),
-    ("kind", Text),
-    ("unit", Text),
-];
+const SENSOR_COLUMNS: [Column; 4] =
+    [("site_id", Text), ("sensor_id", Text), ("kind", Text), ("unit", Text)];
 const SITE_COLUMNS: [Column; 3] = [("site_id", Text), ("lat", Double), ("lon", Double)];
 
 /// All statements of the sink.
@@ -85,7 +82,8 @@ impl Statements {
         batch
     }
 
-    /// Returns the batch for news of a site, in the order in which [`super::values::Site`] writes it.
+    /// Returns the batch for news of a site, in the order in which [`super::values::Site`] writes
+    /// it.
     pub(super) fn site(&self, news: &SiteWrite) -> Batch {
         let mut batch = unlogged(self.latest_consistency);
         if news.location.is_some() {
@@ -141,9 +139,7 @@ pub(super) async fn prepare(
     else {
         return Ok(None);
     };
-    let row_batches = (0..=settings.limits.batch_rows_max)
-        .map(|_| OnceLock::new())
-        .collect();
+    let row_batches = (0..=settings.limits.batch_rows_max).map(|_| OnceLock::new()).collect();
     Ok(Some(Statements {
         row_with_location,
         row,
@@ -169,10 +165,7 @@ async fn prepare_one(
     columns: &[Column],
     shutdown: &Shutdown,
 ) -> Result<Option<PreparedStatement>, ConsumerError> {
-    let misfit = |reason| ConsumerError::Schema {
-        statement: insert.to_owned(),
-        reason,
-    };
+    let misfit = |reason| ConsumerError::Schema { statement: insert.to_owned(), reason };
     loop {
         let error = match session.prepare(insert).await {
             Ok(prepared) => {
@@ -196,10 +189,7 @@ fn check(prepared: &PreparedStatement, columns: &[Column]) -> Result<(), String>
     let specs = prepared.get_variable_col_specs();
     for (spec, (name, expected)) in specs.iter().zip(columns) {
         if spec.typ() != &ColumnType::Native(expected.clone()) {
-            return Err(format!(
-                "column {name} is {:?}, not {expected:?}",
-                spec.typ()
-            ));
+            return Err(format!("column {name} is {:?}, not {expected:?}", spec.typ()));
         }
     }
     Ok(())

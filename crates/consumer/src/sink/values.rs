@@ -1,4 +1,5 @@
-//! How readings become CQL values: straight into the request, in the order of the statements' columns.
+//! How readings become CQL values: straight into the request, in the order of the statements'
+//! columns.
 
 use domain::reading::Location;
 use scylla::serialize::SerializationError;
@@ -11,11 +12,7 @@ use crate::pipeline::site::{LatestReading, SiteWrite};
 type Written = Result<(), SerializationError>;
 
 fn cell(writer: &mut RowWriter<'_>, value: &[u8]) -> Written {
-    writer
-        .make_cell_writer()
-        .set_value(value)
-        .map(drop)
-        .map_err(SerializationError::new)
+    writer.make_cell_writer().set_value(value).map(drop).map_err(SerializationError::new)
 }
 
 fn text(writer: &mut RowWriter<'_>, value: &str) -> Written {
@@ -30,8 +27,8 @@ fn double(writer: &mut RowWriter<'_>, value: f64) -> Written {
     cell(writer, &value.to_be_bytes())
 }
 
-/// The write timestamp is the event time in microseconds: a replay writes the same cells (I3), and of two readings
-/// for the same cell the newer one stays.
+/// The write timestamp is the event time in microseconds: a replay writes the same cells (I3), and
+/// of two readings for the same cell the newer one stays.
 fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
     bigint(writer, ts_ms.saturating_mul(1_000))
 }
@@ -45,11 +42,7 @@ pub(super) struct RowValues<'a> {
 
 impl SerializeRow for RowValues<'_> {
     fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
-        let Self {
-            batch,
-            row,
-            with_location,
-        } = self;
+        let Self { batch, row, with_location } = self;
         text(writer, batch.site_id())?;
         bigint(writer, batch.hour_ms())?;
         text(writer, row.sensor_id)?;
@@ -75,11 +68,7 @@ impl SerializeRow for RowValues<'_> {
 pub(super) fn rows(batch: &RowBatch) -> Vec<RowValues<'_>> {
     let rows = (0..batch.len()).filter_map(|position| batch.row(position));
     rows.enumerate()
-        .map(|(position, row)| RowValues {
-            batch,
-            row,
-            with_location: position == 0,
-        })
+        .map(|(position, row)| RowValues { batch, row, with_location: position == 0 })
         .collect()
 }
 
@@ -107,12 +96,7 @@ pub(super) fn site(news: &SiteWrite) -> Vec<SiteValues<'_>> {
             rows.push(SiteRow::Sensor(sensor_id, latest));
         }
     }
-    rows.into_iter()
-        .map(|row| SiteValues {
-            site_id: &news.site_id,
-            row,
-        })
-        .collect()
+    rows.into_iter().map(|row| SiteValues { site_id: &news.site_id, row }).collect()
 }
 
 impl SerializeRow for SiteValues<'_> {

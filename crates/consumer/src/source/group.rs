@@ -1,18 +1,20 @@
 //! Membership in the consumer group: what happens when partitions come and go.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaResult;
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
+use super::committer::Committer;
 use crate::engine::Engine;
+use crate::error::ConsumerError;
 use crate::pipeline::{Commit, Pipeline};
 
 /// What librdkafka calls back; always on the thread that polls, so the locks are never fought over.
@@ -23,7 +25,7 @@ pub(super) struct Group {
     high_watermarks: Mutex<BTreeMap<i32, u64>>,
     drain_timeout: Duration,
     reassigned: AtomicBool,
-    commits_ended: AtomicU64,
+    committer: Committer,
 }
 
 impl Group {
@@ -34,7 +36,7 @@ impl Group {
             high_watermarks: Mutex::default(),
             drain_timeout,
             reassigned: AtomicBool::new(false),
-            commits_ended: AtomicU64::new(0),
+            committer: Committer::idle(),
         }
     }
 
@@ -51,29 +53,46 @@ impl Group {
         self.reassigned.swap(false, Ordering::Relaxed)
     }
 
-    /// Returns how many commits came to an end, good or bad.
-    pub(super) fn commits_ended(&self) -> u64 {
-        self.commits_ended.load(Ordering::Relaxed)
+    pub(super) fn committer(&self) -> &Committer {
+        &self.committer
     }
 
-    /// Returns how many records of our partitions are not durable; `None` before Kafka said where they end.
+    /// Returns how many records of our partitions are not durable; `None` before Kafka said where
+    /// they end.
     pub(super) fn lag(&self, pipeline: &Pipeline) -> Option<u64> {
-        let ends = self
-            .high_watermarks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
         let partitions = pipeline.partitions();
         let lags: Option<Vec<u64>> = partitions
             .iter()
             .map(|partition| {
                 let end = ends.get(partition)?;
-                pipeline
-                    .durable(*partition)
-                    .map(|next| end.saturating_sub(next.0))
+                pipeline.durable(*partition).map(|next| end.saturating_sub(next.0))
             })
             .collect();
-        lags.filter(|lags| !lags.is_empty())
-            .map(|lags| lags.iter().sum())
+        lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum())
+    }
+
+    /// Commits after whatever commit is under way, and waits for the end.
+    pub(super) fn commit_and_wait(
+        &self,
+        commits: &[Commit],
+        deadline: Instant,
+    ) -> Result<(), ConsumerError> {
+        let started = Instant::now();
+        let not_committed =
+            || ConsumerError::NotCommitted { waited_s: started.elapsed().as_secs() };
+        let idle = self.committer.wait(deadline);
+        if commits.is_empty() {
+            return Ok(());
+        }
+        if !idle {
+            return Err(not_committed());
+        }
+        self.committer.commit(commit_list(&self.topic, commits)?);
+        if !self.committer.wait(deadline) {
+            return Err(not_committed());
+        }
+        self.committer.take_failure().map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn own_partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
@@ -84,7 +103,8 @@ impl Group {
             .collect()
     }
 
-    /// Writes and commits what was taken in, then forgets the partitions: drain, commit, fence (I1, I4).
+    /// Writes and commits what was taken in, then forgets the partitions: drain, commit, fence (I1,
+    /// I4).
     fn hand_over(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let started = Instant::now();
         let mut engine = self.engine();
@@ -103,15 +123,8 @@ impl Group {
         }
         engine.pipeline.remove(partitions);
         drop(engine);
-        if !commits.is_empty() {
-            let outcome = commit_list(&self.topic, &commits)
-                .and_then(|list| consumer.commit(&list, CommitMode::Sync));
-            if let Err(error) = outcome {
-                warn!(
-                    ?partitions,
-                    "last commit failed, readings will be repeated: {error}"
-                );
-            }
+        if let Err(error) = self.commit_and_wait(&commits, started + 2 * self.drain_timeout) {
+            warn!(?partitions, "last commit failed, readings will be repeated: {error}");
         }
         let took_ms = started.elapsed().as_millis();
         info!(?partitions, took_ms, "partitions handed over");
@@ -123,10 +136,7 @@ impl ClientContext for Group {
         let Some(topic) = statistics.topics.get(&self.topic) else {
             return;
         };
-        let mut ends = self
-            .high_watermarks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, partition) in &topic.partitions {
             if let Ok(end) = u64::try_from(partition.hi_offset) {
                 ends.insert(*number, end);
@@ -141,9 +151,7 @@ impl ConsumerContext for Group {
             Rebalance::Assign(list) => {
                 let partitions = self.own_partitions(list);
                 let mut engine = self.engine();
-                engine
-                    .pipeline
-                    .assign(partitions.iter().copied(), Instant::now());
+                engine.pipeline.assign(partitions.iter().copied(), Instant::now());
                 let owned = engine.pipeline.partitions().len();
                 drop(engine);
                 self.reassigned.store(true, Ordering::Relaxed);
@@ -156,19 +164,6 @@ impl ConsumerContext for Group {
                 }
             }
             Rebalance::Error(error) => warn!("rebalance failed, waiting for the next: {error}"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.commits_ended.fetch_add(1, Ordering::Relaxed);
-        match result {
-            Ok(()) => debug!("committed"),
-            Err(error) => {
-                let mut engine = self.engine();
-                engine.statistics.commit_failed();
-                engine.pipeline.repeat_commits();
-                warn!("commit failed, trying again: {error}");
-            }
         }
     }
 }

@@ -7,9 +7,7 @@ const GOOD: &str = r#"{"sensor_id":"site-0042/temperature-07","site_id":"site-00
     "run":"20261121T013321-9f3a","status":"ok","location":{"lat":52.52,"lon":13.405}}"#;
 
 fn error_of(record: &str) -> String {
-    Reading::decode(record.as_bytes())
-        .expect_err("the record breaks the contract")
-        .to_string()
+    Reading::decode(record.as_bytes()).expect_err("the record breaks the contract").to_string()
 }
 
 #[test]
@@ -20,10 +18,7 @@ fn a_reading_is_decoded_whole() {
     assert_eq!((reading.ts, reading.seq), (1_764_000_000_000, 17));
     assert!((reading.value - 21.37).abs() < f64::EPSILON);
     assert_eq!(reading.status, Status::Ok);
-    assert!(
-        matches!(reading.sensor_id, Cow::Borrowed(_)),
-        "plain text is not copied"
-    );
+    assert!(matches!(reading.sensor_id, Cow::Borrowed(_)), "plain text is not copied");
 }
 
 #[test]
@@ -39,27 +34,15 @@ fn field_order_spaces_escapes_and_unknown_fields_do_not_matter() {
 #[test]
 fn what_breaks_the_contract_is_named() {
     let cases = [
-        (
-            "\"seq\":17",
-            "\"seq\":-1",
-            "`seq` is -1, allowed is 0 or more",
-        ),
+        ("\"seq\":17", "\"seq\":-1", "`seq` is -1, allowed is 0 or more"),
         ("\"seq\":17,", "", "missing field `seq`"),
         ("21.37", "\"21.37\"", "invalid type: string"),
         ("21.37", "NaN", "not a JSON reading"),
         ("21.37", "1e999", "not a JSON reading"),
         ("temperature\",", "co2\",", "unknown variant `co2`"),
         ("°C", "°F", "`unit` is \"°F\", allowed is `°C`"),
-        (
-            "1764000000000",
-            "1764000000",
-            "`ts` is 1764000000, allowed is epoch milliseconds",
-        ),
-        (
-            "\"site-0042\"",
-            "\"\"",
-            "`site_id` is \"\", allowed is 1 to 128 bytes",
-        ),
+        ("1764000000000", "1764000000", "`ts` is 1764000000, allowed is epoch milliseconds"),
+        ("\"site-0042\"", "\"\"", "`site_id` is \"\", allowed is 1 to 128 bytes"),
         ("52.52", "152.52", "`location.lat` is 152.52"),
         ("\"ok\"", "\"fine\"", "unknown variant `fine`"),
         ("}}", "}", "EOF"),
@@ -68,18 +51,13 @@ fn what_breaks_the_contract_is_named() {
         let record = GOOD.replacen(from, to, 1);
         assert_ne!(record, GOOD, "the case {from} changes the record");
         let error = error_of(&record);
-        assert!(
-            error.contains(expected),
-            "{record}\ngave: {error}\nexpected: {expected}"
-        );
+        assert!(error.contains(expected), "{record}\ngave: {error}\nexpected: {expected}");
     }
 }
 
 #[test]
 fn motion_is_zero_or_one() {
-    let record = GOOD
-        .replace("\"temperature\"", "\"motion\"")
-        .replace("°C", "0/1");
+    let record = GOOD.replace("\"temperature\"", "\"motion\"").replace("°C", "0/1");
     assert!(error_of(&record).contains("0 or 1 for motion"));
     assert!(Reading::decode(record.replace("21.37", "1").as_bytes()).is_ok());
 }

@@ -1,4 +1,5 @@
-//! Which sites and sensors exist: a million sensors cost a few megabytes, because only sites are stored.
+//! Which sites and sensors exist: a million sensors cost a few megabytes, because only sites are
+//! stored.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use crate::reading::Location;
 /// Sensors on a site: five of each kind, where all five kinds are in use.
 pub const SENSORS_PER_SITE: u64 = 25;
 
-/// Cities that sites are scattered around: latitude and longitude in degrees, standard time in hours.
+/// Cities that sites are scattered around: latitude and longitude in degrees, standard time in
+/// hours.
 const CITIES: [(f64, f64, f64); 8] = [
     (52.52, 13.41, 1.0),
     (51.51, -0.13, 0.0),
@@ -48,10 +50,7 @@ pub struct Site {
 impl Site {
     /// Returns the location as a reading carries it.
     pub fn location(&self) -> Location {
-        Location {
-            lat: self.latitude.to_f64(),
-            lon: self.longitude.to_f64(),
-        }
+        Location { lat: self.latitude.to_f64(), lon: self.longitude.to_f64() }
     }
 }
 
@@ -71,18 +70,10 @@ impl Fleet {
     /// Panics if the fleet has no sensor or no kind.
     pub fn new(seed: u64, spec: &FleetSpec) -> Self {
         assert!(spec.sensors > 0, "a fleet has at least one sensor");
-        assert!(
-            !spec.kinds.is_empty(),
-            "a fleet has at least one kind of sensor"
-        );
-        let sites = (0..spec.sensors.div_ceil(SENSORS_PER_SITE))
-            .map(|number| site(seed, number))
-            .collect();
-        Self {
-            sensors: spec.sensors,
-            kinds: spec.kinds.clone(),
-            sites,
-        }
+        assert!(!spec.kinds.is_empty(), "a fleet has at least one kind of sensor");
+        let sites =
+            (0..spec.sensors.div_ceil(SENSORS_PER_SITE)).map(|number| site(seed, number)).collect();
+        Self { sensors: spec.sensors, kinds: spec.kinds.clone(), sites }
     }
 
     /// Returns the number of sensors.
@@ -148,10 +139,7 @@ impl Fleet {
         let kind: SensorKind = kind.parse().ok()?;
         let position = self.kinds.iter().position(|other| *other == kind)? as u64;
         let ordinal: u64 = ordinal.parse().ok()?;
-        let in_site = ordinal
-            .checked_sub(1)?
-            .checked_mul(self.kinds.len() as u64)?
-            + position;
+        let in_site = ordinal.checked_sub(1)?.checked_mul(self.kinds.len() as u64)? + position;
         let sensor = site.checked_mul(SENSORS_PER_SITE)?.checked_add(in_site)?;
         // The comparison settles everything that parsing lets pass, such as `site-42` or `+1`.
         (in_site < SENSORS_PER_SITE && sensor < self.sensors)
@@ -161,10 +149,7 @@ impl Fleet {
 
     /// Returns the Kafka partition of each site, by site number.
     pub fn partitions(&self, partitions: u32) -> Vec<u32> {
-        self.sites
-            .iter()
-            .map(|site| partition_of(site.id.as_bytes(), partitions))
-            .collect()
+        self.sites.iter().map(|site| partition_of(site.id.as_bytes(), partitions)).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stateless randomness: numbers that depend on nothing but their coordinates.
 
-/// Mixes three coordinates into 64 well-spread bits (finaliser of Steele, Lea and Flood's `SplitMix64`, 2014).
+/// Mixes three coordinates into 64 well-spread bits (finaliser of Steele, Lea and Flood's
+/// `SplitMix64`, 2014).
 pub(super) fn hash(seed: u64, stream: u64, position: u64) -> u64 {
     let stirred = mix(seed ^ mix(stream.wrapping_add(0x9e37_79b9_7f4a_7c15)));
     mix(stirred.wrapping_add(position.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
@@ -22,7 +23,8 @@ pub(super) fn symmetric(hash: u64) -> f64 {
     2.0 * unit(hash) - 1.0
 }
 
-/// Smooth noise in `[-1, 1]` that forgets itself after `period_ms`: value noise, computable at any time alone.
+/// Smooth noise in `[-1, 1]` that forgets itself after `period_ms`: value noise, computable at any
+/// time alone.
 pub(super) fn smooth(seed: u64, stream: u64, time_ms: i64, period_ms: i64) -> f64 {
     let cell = time_ms.div_euclid(period_ms);
     let inside = time_ms.rem_euclid(period_ms) as f64 / period_ms as f64;

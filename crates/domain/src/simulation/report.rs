@@ -1,4 +1,5 @@
-//! What a producer run declares about itself: enough to recompute every reading, and what became of each.
+//! What a producer run declares about itself: enough to recompute every reading, and what became of
+//! each.
 
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,8 @@ pub struct RunReport {
     pub acknowledged: u64,
     /// Readings that Kafka refused for good.
     pub failed: u64,
-    /// Readings below `scheduled` that were not acknowledged when this was written: failed or under way.
+    /// Readings below `scheduled` that were not acknowledged when this was written: failed or under
+    /// way.
     pub unacknowledged: Vec<IndexRange>,
     /// Time from the first to the last reading sent, in seconds.
     pub elapsed_s: f64,
@@ -100,13 +102,8 @@ impl RunReport {
     /// Tells whether Kafka had acknowledged reading `index` when the report was written.
     pub fn is_acknowledged(&self, index: u64) -> bool {
         // The ranges are few, ascending and do not touch.
-        let position = self
-            .unacknowledged
-            .partition_point(|range| range.to <= index);
-        let open = self
-            .unacknowledged
-            .get(position)
-            .is_some_and(|range| range.from <= index);
+        let position = self.unacknowledged.partition_point(|range| range.to <= index);
+        let open = self.unacknowledged.get(position).is_some_and(|range| range.from <= index);
         index < self.scheduled && !open
     }
 }

@@ -1,4 +1,5 @@
-//! When each reading is due: exact integer arithmetic, so that no rate drifts, however long it runs.
+//! When each reading is due: exact integer arithmetic, so that no rate drifts, however long it
+//! runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +21,7 @@ impl Rate {
         }
         // In lowest terms the products below stay within 64 bits for centuries.
         let divisor = greatest_common_divisor(readings, per_ns);
-        Some(Self {
-            readings: readings / divisor,
-            per_ns: per_ns / divisor,
-        })
+        Some(Self { readings: readings / divisor, per_ns: per_ns / divisor })
     }
 
     /// Makes a rate of so many thousandths of a reading a second; `None` if it is 0.
@@ -38,11 +36,7 @@ impl Rate {
 }
 
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// When the readings of a run are due: number k at `start + floor(k / rate)`.
@@ -67,7 +61,8 @@ impl Schedule {
         u64::try_from(exact).unwrap_or(u64::MAX)
     }
 
-    /// Returns how many readings are due at `elapsed_ns` after the start: all k with `due_ns(k) <= elapsed_ns`.
+    /// Returns how many readings are due at `elapsed_ns` after the start: all k with `due_ns(k) <=
+    /// elapsed_ns`.
     pub fn due_count(&self, elapsed_ns: u64) -> u64 {
         let Rate { readings, per_ns } = self.rate;
         let exact = (u128::from(elapsed_ns) + 1) * u128::from(readings);
@@ -77,8 +72,7 @@ impl Schedule {
 
     /// Returns the event time of reading `index`, in epoch milliseconds.
     pub fn event_time_ms(&self, index: u64) -> i64 {
-        self.start_ms
-            .saturating_add_unsigned(self.due_ns(index) / NS_PER_MS)
+        self.start_ms.saturating_add_unsigned(self.due_ns(index) / NS_PER_MS)
     }
 
     /// Returns the number of readings due within the first `duration_ms`, the end excluded.
@@ -96,11 +90,7 @@ mod tests {
 
     fn schedule(readings: u64, per_ns: u64) -> Schedule {
         let rate = Rate::new(readings, per_ns).unwrap();
-        Schedule {
-            start_ms: 0,
-            rate,
-            readings_max: None,
-        }
+        Schedule { start_ms: 0, rate, readings_max: None }
     }
 
     proptest! {
@@ -135,17 +125,9 @@ mod tests {
     fn a_finite_run_ends_at_its_limit() {
         let rate = Rate::per_second_milli(3_500_000).unwrap();
         let readings_max = Some(Schedule::count_within_ms(rate, 60_000));
-        let schedule = Schedule {
-            start_ms: 0,
-            rate,
-            readings_max,
-        };
+        let schedule = Schedule { start_ms: 0, rate, readings_max };
         assert_eq!(schedule.due_count(u64::MAX), 210_000);
-        assert_eq!(
-            schedule.due_count(0),
-            1,
-            "the first reading is due at the start"
-        );
+        assert_eq!(schedule.due_count(0), 1, "the first reading is due at the start");
         assert_eq!(schedule.event_time_ms(209_999), 59_999);
     }
 

@@ -1,4 +1,5 @@
-//! The value of a sensor at a time: smooth, daily, different from sensor to sensor, and computable alone.
+//! The value of a sensor at a time: smooth, daily, different from sensor to sensor, and computable
+//! alone.
 
 use super::fleet::Fleet;
 use super::hash::{hash, smooth, symmetric, unit};
@@ -19,21 +20,16 @@ impl Decimal {
     /// Rounds half away from zero to `decimals` digits, at most 9.
     pub fn round(value: f64, decimals: u8) -> Self {
         let scaled = libm::round(value * Self::scale(decimals) as f64);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "sensor values are far below 2^53"
-        )]
-        Self {
-            mantissa: scaled as i64,
-            decimals,
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "sensor values are far below 2^53")]
+        Self { mantissa: scaled as i64, decimals }
     }
 
     fn scale(decimals: u8) -> i64 {
         10_i64.pow(u32::from(decimals))
     }
 
-    /// Returns the nearest `f64`: the same that parsing the decimal text gives, because one division rounds once.
+    /// Returns the nearest `f64`: the same that parsing the decimal text gives, because one
+    /// division rounds once.
     pub fn to_f64(self) -> f64 {
         self.mantissa as f64 / Self::scale(self.decimals) as f64
     }
@@ -95,10 +91,7 @@ pub fn measure(seed: u64, fleet: &Fleet, sensor: u64, seq: u64, ts_ms: i64) -> M
         SensorKind::Motion => moment.motion(),
         SensorKind::Light => moment.light(),
     };
-    Measurement {
-        value,
-        status: moment.status(),
-    }
+    Measurement { value, status: moment.status() }
 }
 
 /// One sensor at one time.
@@ -118,12 +111,7 @@ impl Moment {
     }
 
     fn smooth(&self, name: u64, owner: u64, period_ms: i64) -> f64 {
-        smooth(
-            self.seed ^ owner.rotate_left(32),
-            name,
-            self.ts_ms,
-            period_ms,
-        )
+        smooth(self.seed ^ owner.rotate_left(32), name, self.ts_ms, period_ms)
     }
 
     fn noise(&self) -> f64 {
@@ -142,14 +130,11 @@ impl Moment {
         let hour = self.local_ms.rem_euclid(DAY_MS) / HOUR_MS;
         let likely = if (8..18).contains(&hour) { 0.8 } else { 0.03 };
         let block = self.ts_ms.div_euclid(600_000).cast_unsigned();
-        unit(hash(
-            self.seed ^ self.site.rotate_left(32),
-            stream::OCCUPANCY,
-            block,
-        )) < likely
+        unit(hash(self.seed ^ self.site.rotate_left(32), stream::OCCUPANCY, block)) < likely
     }
 
-    /// Mean 20.9 °C, daily half-range 1.0 °C with its peak at 13 h (Candanedo and Feldheim's office, 2016).
+    /// Mean 20.9 °C, daily half-range 1.0 °C with its peak at 13 h (Candanedo and Feldheim's
+    /// office, 2016).
     fn temperature(&self) -> Decimal {
         let slow = 0.5 * self.smooth(stream::SLOW, self.sensor, 8 * HOUR_MS);
         let value = 20.9 + 0.8 * self.offset() + self.daily(13.0) + slow + 0.02 * self.noise();
@@ -175,21 +160,13 @@ impl Moment {
     /// Pulses of half a minute while the site is occupied.
     fn motion(&self) -> Decimal {
         let block = self.ts_ms.div_euclid(30_000).cast_unsigned();
-        let pulse = unit(hash(
-            self.seed ^ self.sensor.rotate_left(32),
-            stream::PULSE,
-            block,
-        ));
+        let pulse = unit(hash(self.seed ^ self.sensor.rotate_left(32), stream::PULSE, block));
         Decimal::round(f64::from(u8::from(self.occupied() && pulse < 0.4)), 0)
     }
 
     /// Lamps while the site is occupied (median 454 lx, the same office), and some daylight.
     fn light(&self) -> Decimal {
-        let lamps = if self.occupied() {
-            430.0 + 40.0 * self.offset()
-        } else {
-            0.0
-        };
+        let lamps = if self.occupied() { 430.0 + 40.0 * self.offset() } else { 0.0 };
         let cloud = 0.6 + 0.4 * self.smooth(stream::WEATHER, self.site, 6 * HOUR_MS);
         let daylight = 120.0 * self.daily(12.5).max(0.0) * cloud;
         let value = (lamps + daylight) * (1.0 + 0.01 * self.noise());
@@ -199,11 +176,7 @@ impl Moment {
     /// Quarter-hour spells: 0.4 % degraded, 0.1 % faulty.
     fn status(&self) -> Status {
         let spell = self.ts_ms.div_euclid(900_000).cast_unsigned();
-        let draw = unit(hash(
-            self.seed ^ self.sensor.rotate_left(32),
-            stream::STATUS,
-            spell,
-        ));
+        let draw = unit(hash(self.seed ^ self.sensor.rotate_left(32), stream::STATUS, spell));
         match draw {
             draw if draw < 0.001 => Status::Fault,
             draw if draw < 0.005 => Status::Degraded,

@@ -8,10 +8,7 @@ fn simulation(sensors: u64, seed: u64) -> Simulation {
     Simulation::new(RunManifest {
         run: "20261121T013321-9f3a".into(),
         seed,
-        fleet: FleetSpec {
-            sensors,
-            kinds: SensorKind::ALL.to_vec(),
-        },
+        fleet: FleetSpec { sensors, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule {
             start_ms: 1_764_000_000_000,
             rate: Rate::per_second_milli(3_500_000).unwrap(),
@@ -32,23 +29,14 @@ fn every_reading_follows_the_data_contract() {
     for index in (0..2_000_000).step_by(997) {
         let expected = simulation.reading(index);
         let record = encoded(&simulation, index);
-        assert!(
-            (180..260).contains(&record.len()),
-            "about 200 bytes: {record}"
-        );
+        assert!((180..260).contains(&record.len()), "about 200 bytes: {record}");
         let reading =
             Reading::decode(record.as_bytes()).unwrap_or_else(|e| panic!("{record}: {e}"));
         let site = simulation.fleet().site_of(expected.sensor);
-        assert_eq!(
-            reading.sensor_id,
-            simulation.fleet().sensor_id(expected.sensor)
-        );
+        assert_eq!(reading.sensor_id, simulation.fleet().sensor_id(expected.sensor));
         assert_eq!(reading.site_id, site.id);
         assert_eq!(reading.ts, expected.ts_ms);
-        assert_eq!(
-            reading.value.to_bits(),
-            expected.measurement.value.to_f64().to_bits()
-        );
+        assert_eq!(reading.value.to_bits(), expected.measurement.value.to_f64().to_bits());
         assert_eq!(reading.location, site.location());
         assert_eq!(
             simulation.index_of(expected.sensor, reading.seq.cast_unsigned()),
@@ -60,20 +48,13 @@ fn every_reading_follows_the_data_contract() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
-    let (one, again, other) = (
-        simulation(5_000, 7),
-        simulation(5_000, 7),
-        simulation(5_000, 8),
-    );
+    let (one, again, other) = (simulation(5_000, 7), simulation(5_000, 7), simulation(5_000, 8));
     let mut different = 0;
     for index in 0..1_000 {
         assert_eq!(encoded(&one, index), encoded(&again, index));
         different += usize::from(encoded(&one, index) != encoded(&other, index));
     }
-    assert!(
-        different > 900,
-        "only {different} of 1000 readings depend on the seed"
-    );
+    assert!(different > 900, "only {different} of 1000 readings depend on the seed");
 }
 
 #[test]
@@ -109,10 +90,7 @@ fn a_sensor_is_found_by_its_id_and_nothing_else_is() {
 
 #[test]
 fn kinds_can_be_chosen() {
-    let spec = FleetSpec {
-        sensors: 30,
-        kinds: vec![SensorKind::Light, SensorKind::Motion],
-    };
+    let spec = FleetSpec { sensors: 30, kinds: vec![SensorKind::Light, SensorKind::Motion] };
     let fleet = Fleet::new(1, &spec);
     assert_eq!(fleet.sensor_id(0), "site-0000/light-01");
     assert_eq!(fleet.sensor_id(24), "site-0000/light-13");
@@ -134,17 +112,11 @@ fn values_are_plausible_for_their_kind() {
             SensorKind::Motion => 0.0..1.1,
             SensorKind::Light => 0.0..700.0,
         };
-        assert!(
-            range.contains(&value),
-            "reading {index}: {value} is outside {range:?}"
-        );
+        assert!(range.contains(&value), "reading {index}: {value} is outside {range:?}");
         statuses[reading.measurement.status as usize] += 1;
     }
     assert!(statuses[Status::Ok as usize] > 98 * (statuses[1] + statuses[2]));
-    assert!(
-        statuses[1] > 0 && statuses[2] > 0,
-        "degraded and faulty readings exist"
-    );
+    assert!(statuses[1] > 0 && statuses[2] > 0, "degraded and faulty readings exist");
 }
 
 /// The figures are the design's: 200 sites over 12 partitions.
@@ -156,10 +128,7 @@ fn the_default_fleet_spreads_over_twelve_partitions() {
         sites[partition as usize] += 1;
     }
     let fullest = f64::from(*sites.iter().max().unwrap()) / (200.0 / 12.0);
-    assert!(
-        sites.iter().all(|count| *count > 0) && fullest < 1.6,
-        "{sites:?}"
-    );
+    assert!(sites.iter().all(|count| *count > 0) && fullest < 1.6, "{sites:?}");
 }
 
 #[test]
@@ -182,9 +151,7 @@ fn a_report_knows_what_was_acknowledged() {
         ack_latency: report::DurationSummary::default(),
         partitions: Vec::new(),
     };
-    let acknowledged = (0..200)
-        .filter(|index| report.is_acknowledged(*index))
-        .count();
+    let acknowledged = (0..200).filter(|index| report.is_acknowledged(*index)).count();
     assert_eq!(acknowledged, 85);
     assert!(report.is_acknowledged(9) && !report.is_acknowledged(10));
     assert!(!report.is_acknowledged(14) && report.is_acknowledged(15));

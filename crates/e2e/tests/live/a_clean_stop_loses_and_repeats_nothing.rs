@@ -1,4 +1,5 @@
-//! I7: SIGTERM under load ends every program within ten seconds, with nothing lost and nothing written twice.
+//! I7: SIGTERM under load ends every program within ten seconds, with nothing lost and nothing
+//! written twice.
 
 use std::time::Duration;
 
@@ -11,16 +12,10 @@ const GRACE: Duration = Duration::from_secs(10);
 fn stop(mut consumer: Program) -> f64 {
     consumer.signal(nix::sys::signal::Signal::SIGTERM).unwrap();
     let last = consumer
-        .wait_for("its last word", GRACE, |line| {
-            line.message() == "drained, committed, left"
-        })
+        .wait_for("its last word", GRACE, |line| line.message() == "drained, committed, left")
         .unwrap();
     let status = consumer.wait(GRACE).unwrap();
-    assert!(
-        status.success(),
-        "the consumer ended: {status}{}",
-        consumer.last_lines()
-    );
+    assert!(status.success(), "the consumer ended: {status}{}", consumer.last_lines());
     last.number("rows_total").unwrap()
 }
 
@@ -32,30 +27,20 @@ fn sigterm_under_load_is_clean() {
     let mut producer = trial.start("producer", "producer").unwrap();
     let mut rows = 0.0;
     for round in 0..3 {
-        let mut consumer = trial
-            .start("consumer", &format!("consumer-{round}"))
-            .unwrap();
+        let mut consumer = trial.start("consumer", &format!("consumer-{round}")).unwrap();
         consumer
             .wait_for("10 000 rows", Duration::from_secs(60), |line| {
-                line.number("rows_total")
-                    .is_some_and(|rows| rows > 10_000.0)
+                line.number("rows_total").is_some_and(|rows| rows > 10_000.0)
             })
             .unwrap();
         rows += stop(consumer);
     }
     let status = producer.stop(GRACE).unwrap();
-    assert!(
-        status.success(),
-        "the producer ended: {status}{}",
-        producer.last_lines()
-    );
+    assert!(status.success(), "the producer ended: {status}{}", producer.last_lines());
 
     let consumer = trial.start("consumer", "consumer-last").unwrap();
     trial.assert_proved().unwrap();
     rows += stop(consumer);
     let acknowledged = trial.report().unwrap().acknowledged;
-    assert_eq!(
-        rows as u64, acknowledged,
-        "rows written by all consumers together"
-    );
+    assert_eq!(rows as u64, acknowledged, "rows written by all consumers together");
 }

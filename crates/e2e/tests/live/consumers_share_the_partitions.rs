@@ -1,4 +1,5 @@
-//! A group of consumers shares the twelve partitions, under load, and loses nothing when one of them dies.
+//! A group of consumers shares the twelve partitions, under load, and loses nothing when one of
+//! them dies.
 
 use std::time::Duration;
 
@@ -19,9 +20,7 @@ fn wait_for_partitions(consumer: &mut Program, count: f64) {
 fn three_consumers_own_four_partitions_each() {
     let _turn = turn();
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
-    trial
-        .set("PRODUCER_TARGET_RATE", 10_000)
-        .set("KAFKA_SESSION_TIMEOUT_MS", 6_000);
+    trial.set("PRODUCER_TARGET_RATE", 10_000).set("KAFKA_SESSION_TIMEOUT_MS", 6_000);
     let mut producer = trial.start("producer", "producer").unwrap();
     let mut first = trial.start("consumer", "consumer-1").unwrap();
     wait_for_partitions(&mut first, 12.0);

@@ -10,27 +10,16 @@ const READINGS: u64 = 60_000;
 fn the_audit_finds_every_reading_and_every_fault() {
     let _turn = turn();
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
-    trial
-        .set("PRODUCER_TARGET_RATE", 20_000)
-        .set("PRODUCER_READINGS", READINGS);
+    trial.set("PRODUCER_TARGET_RATE", 20_000).set("PRODUCER_READINGS", READINGS);
     let _consumer = trial.start("consumer", "consumer").unwrap();
     let report = trial.produce(Duration::from_secs(60)).unwrap();
-    assert_eq!(
-        (report.scheduled, report.acknowledged, report.failed),
-        (READINGS, READINGS, 0)
-    );
+    assert_eq!((report.scheduled, report.acknowledged, report.failed), (READINGS, READINGS, 0));
     trial.assert_proved().unwrap();
 
     // The other tables know every sensor and site of the default fleet.
     let database = trial.database().unwrap();
-    assert_eq!(
-        database.number("SELECT count(*) FROM latest").unwrap(),
-        5_000
-    );
-    assert_eq!(
-        database.number("SELECT count(*) FROM sensors").unwrap(),
-        5_000
-    );
+    assert_eq!(database.number("SELECT count(*) FROM latest").unwrap(), 5_000);
+    assert_eq!(database.number("SELECT count(*) FROM sensors").unwrap(), 5_000);
     assert_eq!(database.number("SELECT count(*) FROM sites").unwrap(), 200);
 
     // One row of each fault: lost, altered, made up.
@@ -53,9 +42,7 @@ fn the_audit_finds_every_reading_and_every_fault() {
         )
     };
     let (lost, altered, copied) = (key(1), key(2), key(3));
-    database
-        .execute(&format!("DELETE FROM readings WHERE {lost}"))
-        .unwrap();
+    database.execute(&format!("DELETE FROM readings WHERE {lost}")).unwrap();
     let update = format!("UPDATE readings SET value = -1 WHERE {altered}");
     database.execute(&update).unwrap();
     let phantom = copied.split(" AND seq").next().unwrap().to_owned() + " AND seq = 999999999";
@@ -65,11 +52,5 @@ fn the_audit_finds_every_reading_and_every_fault() {
 
     let verdict = trial.audit().unwrap();
     assert_eq!(verdict.code, 1);
-    assert!(
-        verdict
-            .last_line()
-            .ends_with("missing 1 phantom 1 corrupt 1"),
-        "{}",
-        verdict.output
-    );
+    assert!(verdict.last_line().ends_with("missing 1 phantom 1 corrupt 1"), "{}", verdict.output);
 }

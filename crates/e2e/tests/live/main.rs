@@ -1,9 +1,6 @@
 //! Claims about the whole pipeline, each proved with the released programs on real servers.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test panics where something is not as it should be"
-)]
+#![allow(clippy::unwrap_used, reason = "a test panics where something is not as it should be")]
 
 mod a_backlog_is_drained_fast;
 mod a_clean_stop_loses_and_repeats_nothing;

@@ -7,67 +7,40 @@ use e2e::{Trial, program, shared_stack, turn};
 
 /// Runs a program with settings and returns its exit code and what it said.
 fn run(binary: &str, settings: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output = Command::new(program(binary).unwrap())
-        .envs(settings.iter().copied())
-        .output()
-        .unwrap();
-    (
-        output.status.code(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    let output =
+        Command::new(program(binary).unwrap()).envs(settings.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]
 fn bad_settings_are_named_all_at_once() {
-    let bad = [
-        ("PRODUCER_TARGET_RATE", "abc"),
-        ("IOT_NUM_SENSORS", "0"),
-        ("KAFKA_NUM_PARTITIONS", "-1"),
-    ];
+    let bad =
+        [("PRODUCER_TARGET_RATE", "abc"), ("IOT_NUM_SENSORS", "0"), ("KAFKA_NUM_PARTITIONS", "-1")];
     let (code, text) = run("producer", &bad);
     assert_eq!(code, Some(64), "{text}");
     for (name, value) in bad {
-        assert!(
-            text.contains(&format!("{name}=`{value}`: allowed is ")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("{name}=`{value}`: allowed is ")), "{text}");
     }
-    let (code, text) = run(
-        "consumer",
-        &[("CASSANDRA_CONSISTENCY", "MOST"), ("LOG_LEVEL", "?=")],
-    );
+    let (code, text) = run("consumer", &[("CASSANDRA_CONSISTENCY", "MOST"), ("LOG_LEVEL", "?=")]);
     assert_eq!(code, Some(64), "{text}");
-    assert!(
-        text.contains("CASSANDRA_CONSISTENCY=`MOST`") && text.contains("LOG_LEVEL"),
-        "{text}"
-    );
+    assert!(text.contains("CASSANDRA_CONSISTENCY=`MOST`") && text.contains("LOG_LEVEL"), "{text}");
 }
 
 #[test]
 fn a_topic_with_another_number_of_partitions_is_refused() {
     let _turn = turn();
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
-    trial
-        .set("KAFKA_NUM_PARTITIONS", 6)
-        .set("PRODUCER_READINGS", 1);
+    trial.set("KAFKA_NUM_PARTITIONS", 6).set("PRODUCER_READINGS", 1);
     trial.produce(Duration::from_secs(30)).unwrap();
 
     trial.set("KAFKA_NUM_PARTITIONS", 12);
     let mut producer = trial.start("producer", "producer-2").unwrap();
     let complaint = producer
-        .wait_for("an error", Duration::from_secs(30), |line| {
-            line.level() == "ERROR"
-        })
+        .wait_for("an error", Duration::from_secs(30), |line| line.level() == "ERROR")
         .unwrap();
     let text = complaint.message();
-    assert!(
-        text.contains("has 6 partitions, KAFKA_NUM_PARTITIONS asks for 12"),
-        "{text}"
-    );
-    assert_eq!(
-        producer.wait(Duration::from_secs(10)).unwrap().code(),
-        Some(1)
-    );
+    assert!(text.contains("has 6 partitions, KAFKA_NUM_PARTITIONS asks for 12"), "{text}");
+    assert_eq!(producer.wait(Duration::from_secs(10)).unwrap().code(), Some(1));
 }
 
 #[test]
@@ -75,22 +48,12 @@ fn tables_that_do_not_fit_are_refused_before_the_first_record() {
     let _turn = turn();
     let trial = Trial::new(shared_stack().unwrap()).unwrap();
     let database = trial.database().unwrap();
-    database
-        .execute("ALTER TABLE readings DROP status")
-        .unwrap();
+    database.execute("ALTER TABLE readings DROP status").unwrap();
     let mut consumer = trial.start("consumer", "consumer").unwrap();
     let complaint = consumer
-        .wait_for("an error", Duration::from_secs(30), |line| {
-            line.level() == "ERROR"
-        })
+        .wait_for("an error", Duration::from_secs(30), |line| line.level() == "ERROR")
         .unwrap();
     let text = complaint.message();
-    assert!(
-        text.contains("status") && text.contains("infra/cassandra/init.cql"),
-        "{text}"
-    );
-    assert_eq!(
-        consumer.wait(Duration::from_secs(10)).unwrap().code(),
-        Some(1)
-    );
+    assert!(text.contains("status") && text.contains("infra/cassandra/init.cql"), "{text}");
+    assert_eq!(consumer.wait(Duration::from_secs(10)).unwrap().code(), Some(1));
 }

@@ -1,4 +1,5 @@
-//! At the default rate the pipeline keeps its pace, its lag stays flat, and a reading is readable within a second.
+//! At the default rate the pipeline keeps its pace, its lag stays flat, and a reading is readable
+//! within a second.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,38 +36,21 @@ fn the_default_rate_is_kept_and_rows_are_fresh() {
         let elapsed_ms = u64::try_from(now_ms() - schedule.start_ms).unwrap();
         let index = schedule.due_count(elapsed_ms * 1_000_000) - 1;
         let wait = Duration::from_secs(10);
-        ages.push(
-            database
-                .readable_after(&simulation, index, now_ms, wait)
-                .unwrap(),
-        );
+        ages.push(database.readable_after(&simulation, index, now_ms, wait).unwrap());
     }
     ages.sort();
     let (median, p99) = (ages[ages.len() / 2], ages[ages.len() * 99 / 100]);
-    println!(
-        "readable after {median:?} (median), {p99:?} (p99 of {})",
-        ages.len()
-    );
-    assert!(
-        p99 <= Duration::from_secs(1),
-        "readable after {p99:?} at the 99th percentile"
-    );
+    println!("readable after {median:?} (median), {p99:?} (p99 of {})", ages.len());
+    assert!(p99 <= Duration::from_secs(1), "readable after {p99:?} at the 99th percentile");
 
     let status = producer.wait(Duration::from_secs(30)).unwrap();
-    assert!(
-        status.success(),
-        "the producer ended: {status}{}",
-        producer.last_lines()
-    );
+    assert!(status.success(), "the producer ended: {status}{}", producer.last_lines());
     let mut lags = Vec::new();
     while let Some(line) = consumer.next_line(Duration::ZERO) {
         lags.extend(line.number("lag"));
     }
     let lag_max = lags.iter().copied().fold(0.0, f64::max);
-    assert!(
-        !lags.is_empty() && lag_max < 2.0 * 3_500.0,
-        "the lag is not flat: {lags:?}"
-    );
+    assert!(!lags.is_empty() && lag_max < 2.0 * 3_500.0, "the lag is not flat: {lags:?}");
 
     let report = trial.report().unwrap();
     let error = (report.rate_achieved / 3_500.0 - 1.0).abs();

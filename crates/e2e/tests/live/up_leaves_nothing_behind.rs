@@ -1,4 +1,5 @@
-//! `cargo xtask up` proves a finite run, and Ctrl-C ends an endless one, with no process or folder left.
+//! `cargo xtask up` proves a finite run, and Ctrl-C ends an endless one, with no process or folder
+//! left.
 
 use std::fs;
 use std::path::Path;
@@ -32,31 +33,15 @@ fn up(folder: &Path, arguments: &[&str]) -> Command {
 fn a_finite_run_ends_with_its_audit() {
     let _turn = turn();
     let folder = TempDir::new().unwrap();
-    let arguments = [
-        "--sensors",
-        "1000",
-        "--rate",
-        "20000",
-        "--readings",
-        "50000",
-    ];
+    let arguments = ["--sensors", "1000", "--rate", "20000", "--readings", "50000"];
     let output = up(folder.path(), &arguments).output().unwrap();
     let (text, log) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
     let expected =
         "audit: scheduled 50000 acknowledged 50000 stored 50000 missing 0 phantom 0 corrupt 0";
-    assert_eq!(
-        text.lines().last(),
-        Some(expected),
-        "{text}\n{}",
-        String::from_utf8_lossy(&log)
-    );
+    assert_eq!(text.lines().last(), Some(expected), "{text}\n{}", String::from_utf8_lossy(&log));
     assert!(output.status.success());
     assert_eq!(processes_in(folder.path()), Vec::<String>::new());
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "the folder is empty again"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is empty again");
 }
 
 #[test]
@@ -73,21 +58,10 @@ fn ctrl_c_ends_everything() {
             line.message().starts_with("rows are being stored")
         })
         .unwrap();
-    println!(
-        "first rows {:.1} s after the start",
-        started.elapsed().as_secs_f64()
-    );
+    println!("first rows {:.1} s after the start", started.elapsed().as_secs_f64());
     session.signal(Signal::SIGINT).unwrap();
     let status = session.wait(Duration::from_secs(30)).unwrap();
-    assert!(
-        status.success(),
-        "up ended: {status}{}",
-        session.last_lines()
-    );
+    assert!(status.success(), "up ended: {status}{}", session.last_lines());
     assert_eq!(processes_in(folder.path()), Vec::<String>::new());
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "the folder is empty again"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is empty again");
 }

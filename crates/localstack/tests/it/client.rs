@@ -25,11 +25,7 @@ pub(crate) fn cql_within(
     timeout: Duration,
 ) -> io::Result<Vec<u8>> {
     let mut stream = connect(address, timeout)?;
-    let (opcode, _) = frame(
-        &mut stream,
-        0x01,
-        b"\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0",
-    )?;
+    let (opcode, _) = frame(&mut stream, 0x01, b"\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0")?;
     assert_eq!(opcode, 0x02, "the node is not ready");
     let mut body = Vec::from(u32::try_from(statement.len()).unwrap().to_be_bytes());
     body.extend_from_slice(statement.as_bytes());
@@ -39,9 +35,7 @@ pub(crate) fn cql_within(
     if opcode == 0x08 {
         return Ok(body);
     }
-    Err(io::Error::other(
-        String::from_utf8_lossy(&body).into_owned(),
-    ))
+    Err(io::Error::other(String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn frame(stream: &mut TcpStream, opcode: u8, body: &[u8]) -> io::Result<(u8, Vec<u8>)> {

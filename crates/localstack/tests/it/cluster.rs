@@ -18,16 +18,10 @@ fn clusters_of_three_work_with_one_node_down_and_take_it_back() {
         .cassandra_heap_mib(512)
         .start()
         .unwrap();
-    println!(
-        "three nodes of each were ready after {} ms",
-        start.elapsed().as_millis()
-    );
+    println!("three nodes of each were ready after {} ms", start.elapsed().as_millis());
     assert_eq!(stack.nodes().count(), 6);
     assert_eq!(stack.bootstrap_servers().split(',').count(), 3);
-    for (index, host) in ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, host) in ["127.0.0.1", "127.0.0.2", "127.0.0.3"].into_iter().enumerate() {
         assert_eq!(stack.kafka(index).address().ip().to_string(), host);
         assert_eq!(stack.cassandra(index).address().ip().to_string(), host);
     }
@@ -53,20 +47,11 @@ fn clusters_of_three_work_with_one_node_down_and_take_it_back() {
 
     let start = Instant::now();
     stack.kafka(2).start().unwrap();
-    println!(
-        "kafka-3 was back {} ms after its start",
-        start.elapsed().as_millis()
-    );
+    println!("kafka-3 was back {} ms after its start", start.elapsed().as_millis());
     let start = Instant::now();
     stack.cassandra(2).start().unwrap();
-    println!(
-        "cassandra-3 was back {} ms after its start",
-        start.elapsed().as_millis()
-    );
+    println!("cassandra-3 was back {} ms after its start", start.elapsed().as_millis());
     let body = cql(2, "SELECT v FROM three.t WHERE k = 1").unwrap();
-    assert!(
-        body.windows(17)
-            .any(|window| window == b"with two of three")
-    );
+    assert!(body.windows(17).any(|window| window == b"with two of three"));
     assert!(client::has_topic(stack.kafka(2).address(), "meanwhile"));
 }

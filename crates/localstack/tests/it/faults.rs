@@ -31,36 +31,21 @@ fn killed_and_stopped_nodes_come_back_with_their_data() {
     for node in stack.nodes() {
         let before = node.pid().unwrap();
         node.kill().unwrap();
-        assert!(
-            !process_exists(before) && !node.is_running(),
-            "{} lives on",
-            node.name()
-        );
+        assert!(!process_exists(before) && !node.is_running(), "{} lives on", node.name());
         assert!(matches!(node.pause(), Err(StackError::NotRunning { .. })));
         node.kill().unwrap(); // nothing to do is no error
         let start = Instant::now();
         node.start().unwrap();
-        println!(
-            "{} was ready {} ms after a kill",
-            node.name(),
-            start.elapsed().as_millis()
-        );
+        println!("{} was ready {} ms after a kill", node.name(), start.elapsed().as_millis());
         assert_ne!(node.pid().unwrap(), before);
-        assert!(matches!(
-            node.start(),
-            Err(StackError::AlreadyRunning { .. })
-        ));
+        assert!(matches!(node.start(), Err(StackError::AlreadyRunning { .. })));
     }
     assert!(client::has_topic(kafka.address(), "kept") && found(cassandra));
 
     for node in stack.nodes() {
         let start = Instant::now();
         node.restart().unwrap();
-        println!(
-            "{} took {} ms to restart",
-            node.name(),
-            start.elapsed().as_millis()
-        );
+        println!("{} took {} ms to restart", node.name(), start.elapsed().as_millis());
     }
     assert!(client::has_topic(kafka.address(), "kept") && found(cassandra));
 }

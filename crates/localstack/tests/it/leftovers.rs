@@ -87,11 +87,7 @@ fn killing_the_owner_leaves_nothing() {
     }
     let _machine = machine();
     let mut owner = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "leftovers::killing_the_owner_leaves_nothing",
-            "--nocapture",
-        ])
+        .args(["--exact", "leftovers::killing_the_owner_leaves_nothing", "--nocapture"])
         .env(OWNER, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -105,14 +101,9 @@ fn killing_the_owner_leaves_nothing() {
     owner.wait().unwrap();
 
     wait_until("the folder is gone", || !footprint.folder.exists());
-    wait_until("the processes are gone", || {
-        processes_of(&footprint.folder).is_empty()
-    });
+    wait_until("the processes are gone", || processes_of(&footprint.folder).is_empty());
     footprint.assert_no_process_or_listener();
-    assert!(
-        !footprint.folder.exists(),
-        "a server wrote after the folder was removed"
-    );
+    assert!(!footprint.folder.exists(), "a server wrote after the folder was removed");
 }
 
 /// Cassandra is paused: a frozen process must go as well.
@@ -140,11 +131,7 @@ fn read_footprint(stdout: impl Read) -> Footprint {
                 addresses.push(address.parse().unwrap());
             }
             ["folder", path] => {
-                return Footprint {
-                    folder: path.into(),
-                    pids,
-                    addresses,
-                };
+                return Footprint { folder: path.into(), pids, addresses };
             }
             _ => {}
         }

@@ -4,10 +4,7 @@
 //! Each test takes a lock for its duration: two stacks at once on a small machine would only start
 //! more slowly.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test fails like the test itself"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
 mod client;
 mod cluster;

@@ -21,28 +21,14 @@ fn one_node_of_each_starts_in_time_and_answers() {
     let stack = Stack::builder().start().unwrap();
     let elapsed = start.elapsed();
 
-    println!(
-        "one node of each was ready after {} ms",
-        elapsed.as_millis()
-    );
+    println!("one node of each was ready after {} ms", elapsed.as_millis());
     // It takes 7 to 8 s on an idle machine with 2 cores; the rest is for a busy one.
     assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
     client::create_topic(stack.kafka(0).address(), "readings", 1);
     assert!(client::has_topic(stack.kafka(0).address(), "readings"));
-    client::cql(
-        stack.cassandra(0).address(),
-        client::ONE,
-        "SELECT * FROM system.local",
-    )
-    .unwrap();
-    assert_eq!(
-        stack.bootstrap_servers(),
-        stack.kafka(0).address().to_string()
-    );
-    assert_eq!(
-        stack.contact_points(),
-        stack.cassandra(0).address().to_string()
-    );
+    client::cql(stack.cassandra(0).address(), client::ONE, "SELECT * FROM system.local").unwrap();
+    assert_eq!(stack.bootstrap_servers(), stack.kafka(0).address().to_string());
+    assert_eq!(stack.contact_points(), stack.cassandra(0).address().to_string());
     let centre = b"datacenter1";
     let local = "SELECT data_center FROM system.local";
     let body = client::cql(stack.cassandra(0).address(), client::ONE, local).unwrap();
@@ -56,10 +42,9 @@ fn either_kind_starts_alone_and_storage_is_as_asked_for() {
     assert_eq!(kafka.contact_points(), "");
     drop(kafka);
 
-    for (storage, wanted, other) in [
-        (Storage::Stock, "-big-", "-bti-"),
-        (Storage::Trie, "-bti-", "-big-"),
-    ] {
+    for (storage, wanted, other) in
+        [(Storage::Stock, "-big-", "-bti-"), (Storage::Trie, "-bti-", "-big-")]
+    {
         let stack = small().kafka_nodes(0).storage(storage).start().unwrap();
         assert_eq!(stack.bootstrap_servers(), "");
         // A starting node writes its own tables, so there are files to look at.
@@ -73,10 +58,7 @@ fn either_kind_starts_alone_and_storage_is_as_asked_for() {
             Storage::Stock => b"heap_buffers",
             Storage::Trie => b"offheap_objects",
         };
-        assert!(
-            body.windows(value.len()).any(|window| window == value),
-            "{storage:?}"
-        );
+        assert!(body.windows(value.len()).any(|window| window == value), "{storage:?}");
     }
 }
 
@@ -86,41 +68,22 @@ fn a_taken_port_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
 
-    let error = small()
-        .cassandra_nodes(0)
-        .kafka_port(Some(port))
-        .start()
-        .unwrap_err();
+    let error = small().cassandra_nodes(0).kafka_port(Some(port)).start().unwrap_err();
 
     assert!(matches!(&error, StackError::PortTaken { address, .. } if address.port() == port));
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("port {port} for kafka is taken")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("port {port} for kafka is taken")), "{error}");
 }
 
 #[test]
 fn a_server_that_ends_at_once_is_reported_with_its_last_words() {
     let _machine = machine();
 
-    let error = small()
-        .cassandra_nodes(0)
-        .kafka_heap_mib(1)
-        .start()
-        .unwrap_err();
+    let error = small().cassandra_nodes(0).kafka_heap_mib(1).start().unwrap_err();
 
-    let StackError::Exited {
-        log_path, log_tail, ..
-    } = &error
-    else {
+    let StackError::Exited { log_path, log_tail, .. } = &error else {
         panic!("not the expected error: {error}");
     };
-    assert!(
-        log_tail.contains("heap") || log_tail.contains("OutOfMemoryError"),
-        "{error}"
-    );
+    assert!(log_tail.contains("heap") || log_tail.contains("OutOfMemoryError"), "{error}");
     assert!(log_path.is_file(), "the log is gone: {error}");
     fs::remove_dir_all(log_path.ancestors().nth(2).unwrap()).unwrap();
 }
@@ -134,31 +97,15 @@ fn a_data_folder_keeps_data_and_ports_for_the_next_stack() {
     client::create_topic(first.kafka(0).address(), "kept", 1);
     create_table(&first);
     let error = small().data_dir(folder.path()).start().unwrap_err();
-    assert!(
-        matches!(error, StackError::DataFolderInUse { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, StackError::DataFolderInUse { .. }), "{error}");
     drop(first);
 
     let second = small().data_dir(folder.path()).start().unwrap();
 
-    assert_eq!(
-        (second.bootstrap_servers(), second.contact_points()),
-        addresses
-    );
+    assert_eq!((second.bootstrap_servers(), second.contact_points()), addresses);
     assert!(client::has_topic(second.kafka(0).address(), "kept"));
-    client::cql(
-        second.cassandra(0).address(),
-        client::ONE,
-        "SELECT * FROM kept.t",
-    )
-    .unwrap();
-    assert!(
-        second
-            .kafka(0)
-            .log_path()
-            .starts_with(folder.path().canonicalize().unwrap())
-    );
+    client::cql(second.cassandra(0).address(), client::ONE, "SELECT * FROM kept.t").unwrap();
+    assert!(second.kafka(0).log_path().starts_with(folder.path().canonicalize().unwrap()));
 }
 
 fn create_table(stack: &Stack) {

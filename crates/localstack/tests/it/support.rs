@@ -26,10 +26,7 @@ pub(crate) fn small() -> Builder {
 pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "waited 20 s in vain until {what}"
-        );
+        assert!(Instant::now() < deadline, "waited 20 s in vain until {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -40,10 +37,7 @@ pub(crate) fn process_exists(pid: u32) -> bool {
 
 /// The command lines of all processes that mention `folder`.
 pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
-    let output = Command::new("ps")
-        .args(["-A", "-o", "args"])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-A", "-o", "args"]).output().unwrap();
     assert!(output.status.success());
     let folder = folder.to_str().unwrap();
     String::from_utf8_lossy(&output.stdout)

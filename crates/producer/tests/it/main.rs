@@ -71,8 +71,5 @@ fn a_report_folder_that_cannot_be_written_is_named_before_anything_is_sent() {
     let output = producer(&[("PRODUCER_REPORT_DIR", path)], &[]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("PRODUCER_REPORT_DIR") && said.contains(path),
-        "{said}"
-    );
+    assert!(said.contains("PRODUCER_REPORT_DIR") && said.contains(path), "{said}");
 }

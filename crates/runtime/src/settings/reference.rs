@@ -16,11 +16,8 @@ pub(super) fn table(described: &[Described]) -> String {
         let flag = setting.flag();
         let (name, unit, meaning) = (setting.name, setting.unit, cell(setting.meaning));
         let allowed = cell(allowed);
-        writeln!(
-            page,
-            "| `{name}` | `--{flag}` | {default} | {unit} | {allowed} | {meaning} |"
-        )
-        .expect("writing to a string succeeds");
+        writeln!(page, "| `{name}` | `--{flag}` | {default} | {unit} | {allowed} | {meaning} |")
+            .expect("writing to a string succeeds");
     }
     page
 }

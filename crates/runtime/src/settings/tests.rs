@@ -16,12 +16,8 @@ const SERVERS: Setting = Setting {
     unit: "",
     meaning: "Brokers to start from",
 };
-const SEED: Setting = Setting {
-    name: "PRODUCER_SEED",
-    default: "",
-    unit: "",
-    meaning: "Seed of all randomness",
-};
+const SEED: Setting =
+    Setting { name: "PRODUCER_SEED", default: "", unit: "", meaning: "Seed of all randomness" };
 
 type Values = (u32, Vec<String>, Option<u64>);
 
@@ -34,10 +30,7 @@ fn read(reader: &mut Reader) -> Values {
 }
 
 fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn invoke(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
@@ -47,15 +40,9 @@ fn invoke(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
 
 #[test]
 fn defaults_apply_where_nothing_is_given_or_the_variable_is_empty() {
-    for environment in [
-        &[][..],
-        &[("KAFKA_NUM_PARTITIONS", ""), ("PRODUCER_SEED", " ")],
-    ] {
+    for environment in [&[][..], &[("KAFKA_NUM_PARTITIONS", ""), ("PRODUCER_SEED", " ")]] {
         let mut reader = Reader::new(given(environment));
-        assert_eq!(
-            read(&mut reader),
-            (12, vec!["localhost:9092".to_owned()], None)
-        );
+        assert_eq!(read(&mut reader), (12, vec!["localhost:9092".to_owned()], None));
         assert!(reader.problems().is_empty());
     }
 }
@@ -69,14 +56,8 @@ fn every_bad_value_is_named_at_once() {
     ]));
     read(&mut reader);
     let text = Problems(reader.problems()).to_string();
-    assert!(
-        text.contains("KAFKA_NUM_PARTITIONS=`-1`: allowed is 1 to 10000"),
-        "{text}"
-    );
-    assert!(
-        text.contains("KAFKA_BOOTSTRAP_SERVERS=`localhost`"),
-        "{text}"
-    );
+    assert!(text.contains("KAFKA_NUM_PARTITIONS=`-1`: allowed is 1 to 10000"), "{text}");
+    assert!(text.contains("KAFKA_BOOTSTRAP_SERVERS=`localhost`"), "{text}");
     assert!(text.contains("PRODUCER_SEED=`abc`"), "{text}");
 }
 
@@ -91,15 +72,8 @@ fn a_flag_wins_over_the_environment() {
 
 #[test]
 fn help_lists_every_setting_with_default_unit_and_meaning() {
-    let Invocation::Print(help) = invoke(&[], &["--help"]) else {
-        panic!("help was asked for")
-    };
-    for part in [
-        "--num-partitions",
-        "KAFKA_NUM_PARTITIONS",
-        "default 12",
-        "[partitions]",
-    ] {
+    let Invocation::Print(help) = invoke(&[], &["--help"]) else { panic!("help was asked for") };
+    for part in ["--num-partitions", "KAFKA_NUM_PARTITIONS", "default 12", "[partitions]"] {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
 }
@@ -119,12 +93,6 @@ fn the_reference_has_a_row_for_every_setting() {
 
 #[test]
 fn an_unknown_flag_is_misuse() {
-    assert!(matches!(
-        invoke(&[], &["--no-such-flag"]),
-        Invocation::Misuse(_)
-    ));
-    assert!(matches!(
-        invoke(&[], &["healthcheck"]),
-        Invocation::Healthcheck(_)
-    ));
+    assert!(matches!(invoke(&[], &["--no-such-flag"]), Invocation::Misuse(_)));
+    assert!(matches!(invoke(&[], &["healthcheck"]), Invocation::Healthcheck(_)));
 }

@@ -1,0 +1,112 @@
+//! Commits offsets on a thread of its own: one commit at a time, each with a known end.
+//!
+//! librdkafka's asynchronous commit tells nobody how it ended, and its synchronous one would hold
+//! up polling.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+
+/// Sends commits to the thread and hears how they end.
+#[derive(Clone, Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None` before the thread runs and after it was told to end.
+    requests: Option<SyncSender<TopicPartitionList>>,
+    under_way: bool,
+    failure: Option<KafkaError>,
+}
+
+impl Committer {
+    /// Makes a committer that does nothing until it is started.
+    pub(super) fn idle() -> Self {
+        Self { shared: Arc::default() }
+    }
+
+    /// Starts the thread, which holds the consumer until [`Self::end`].
+    pub(super) fn start<C>(&self, consumer: Arc<BaseConsumer<C>>) -> io::Result<()>
+    where
+        C: ConsumerContext + 'static,
+    {
+        let (sender, requests) = sync_channel(1);
+        let shared = Arc::clone(&self.shared);
+        let run = move || shared.serve(&*consumer, &requests);
+        thread::Builder::new().name("commit".into()).spawn(run)?;
+        self.shared.lock().requests = Some(sender);
+        Ok(())
+    }
+
+    /// Tells whether no commit is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.shared.lock().under_way
+    }
+
+    /// Sends a commit on its way; none may be under way.
+    pub(super) fn commit(&self, offsets: TopicPartitionList) {
+        let mut state = self.shared.lock();
+        debug_assert!(!state.under_way, "one commit at a time");
+        // There is one place in the channel and it is free.
+        let sent = state.requests.as_ref().is_some_and(|sender| sender.try_send(offsets).is_ok());
+        state.under_way = sent;
+    }
+
+    /// Returns the failure of an earlier commit, once.
+    pub(super) fn take_failure(&self) -> Option<KafkaError> {
+        self.shared.lock().failure.take()
+    }
+
+    /// Waits until no commit is under way; returns whether that came true in time.
+    pub(super) fn wait(&self, deadline: Instant) -> bool {
+        let mut state = self.shared.lock();
+        while state.under_way {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Lets the thread go, which gives back the consumer.
+    pub(super) fn end(&self) {
+        self.shared.lock().requests = None;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        requests: &Receiver<TopicPartitionList>,
+    ) {
+        for offsets in requests {
+            let outcome = consumer.commit(&offsets, CommitMode::Sync);
+            let mut state = self.lock();
+            state.under_way = false;
+            state.failure = outcome.err();
+            self.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line: each task is one variant, and its help text is the documentation.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{Workspace, ci, compose, cqlsh, docs, local, tidy};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run the whole pipeline on this machine, without Docker; `up --help` says how
+    #[command(disable_help_flag = true)]
+    Up {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Prove that what the running pipeline acknowledged is stored (`audit --help` lists its
+    /// options)
+    #[command(disable_help_flag = true)]
+    Audit {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Open cqlsh on the running pipeline's Cassandra; all arguments go to cqlsh
+    #[command(disable_help_flag = true)]
+    Cqlsh {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run every test, real servers included; needs no Docker
+    Test {
+        /// Only tests whose name contains one of these, as `cargo test -- FILTER` takes them
+        filters: Vec<String>,
+    },
+    /// Check the style rules that no other tool knows
+    Tidy,
+    /// Write docs/configuration.md from the settings of the programs
+    Docs {
+        /// Write nothing; fail if the page is stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Bring docker-compose.yaml up in a project of its own, try all it promises, take it down
+    ComposeTest,
+    /// Run every check there is, in the order of their cost
+    Ci {
+        /// Skip what needs Docker
+        #[arg(long)]
+        no_docker: bool,
+    },
+}
+
+/// Runs the task that the command line names: 0 when it is done, 1 when it failed.
+pub fn main() -> ExitCode {
+    match perform(Cli::parse().task, &Workspace::here()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task, workspace: &Workspace) -> Result<()> {
+    match task {
+        Task::Up { arguments } => local::up(workspace, &arguments),
+        Task::Audit { arguments } => local::audit(workspace, &arguments),
+        Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
+        Task::Test { filters } => local::test(workspace, &filters),
+        Task::Tidy => tidy::run(workspace),
+        Task::Docs { check: true } => docs::build(workspace).and_then(|()| docs::check(workspace)),
+        Task::Docs { check: false } => docs::build(workspace).and_then(|()| docs::write(workspace)),
+        Task::ComposeTest => compose::test(workspace),
+        Task::Ci { no_docker } => ci::run(workspace, no_docker),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_a_passed_through_task_are_not_ours() {
+        let cli = Cli::parse_from(["xtask", "up", "--rate", "5", "--help"]);
+        let Task::Up { arguments } = cli.task else { panic!("{cli:?}") };
+        assert_eq!(arguments, ["--rate", "5", "--help"]);
+    }
+}

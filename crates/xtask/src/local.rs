@@ -1,0 +1,69 @@
+//! The pipeline on this machine: builds the programs, then hands over to them.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use localstack::Server;
+use localstack::tools::{self, Tool};
+
+use crate::{Workspace, command};
+
+/// The programs of the pipeline, in the order of the reference page.
+pub(crate) const PROGRAMS: [&str; 3] = ["producer", "consumer", "audit"];
+
+/// Starts servers, producer and consumers; returns only if that failed.
+pub(crate) fn up(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    build_all(workspace)?;
+    let environment = workspace.local_environment();
+    if let Some(folder) = environment.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    // Paths among the arguments are relative to where the caller stands.
+    let mut up = Command::new(workspace.program("up"));
+    up.arg("--environment-file").arg(environment);
+    Err(command::become_program(up.args(arguments)))
+}
+
+/// Audits the running pipeline; returns only if that failed.
+pub(crate) fn audit(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    workspace.build_release(&["audit"])?;
+    let mut audit = Command::new(workspace.program("audit"));
+    audit.args(arguments).envs(environment(workspace)?);
+    Err(command::become_program(&mut audit))
+}
+
+/// Runs all tests, or those whose name contains one of the filters.
+pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
+    build_all(workspace)?;
+    let mut test = workspace.cargo(&["test", "--workspace", "--"]);
+    command::run(test.args(filters))
+}
+
+/// Reads where the running `up` has its servers; what the caller's environment sets is left out.
+pub(crate) fn environment(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+    let path = workspace.local_environment();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let unset = pairs.filter(|(name, _)| env::var_os(name).is_none());
+    Ok(unset.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Builds the programs of the pipeline and what starts it, once all tools for that are there.
+fn build_all(workspace: &Workspace) -> Result<()> {
+    let mut tools = tools::required(&[Server::Kafka, Server::Cassandra]);
+    tools.push(Tool::CCompiler);
+    tools::check(&tools)?;
+    let mut packages = PROGRAMS.to_vec();
+    packages.push("up");
+    workspace.build_release(&packages)
+}
