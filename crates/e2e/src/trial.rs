@@ -67,8 +67,8 @@ impl Trial {
         Ok(Self { settings, folder })
     }
 
-    /// Changes a setting for the programs that start from now on.
-    pub fn set(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
+    /// Changes a numeric setting for the programs that start from now on.
+    pub fn set(&mut self, name: &'static str, value: u64) -> &mut Self {
         self.settings.insert(name, value.to_string());
         self
     }

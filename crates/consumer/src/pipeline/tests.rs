@@ -144,7 +144,7 @@ fn writes_of_an_earlier_assignment_count_for_nothing() {
 #[test]
 fn rows_in_memory_are_bounded_and_given_back() {
     let mut trial = Trial::new(&[0, 1]);
-    let mut offset = 0;
+    let mut offset = 0_u32;
     while trial.pipeline.has_room() {
         trial.accept(
             (offset % 2).cast_signed(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::{Trial, shared_stack, turn};
 use up::Program;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 fn wait_for_partitions(consumer: &mut Program, count: f64) {
     consumer

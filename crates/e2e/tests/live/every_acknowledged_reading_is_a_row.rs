@@ -12,7 +12,7 @@ fn the_audit_finds_every_reading_and_every_fault() {
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
     trial.set("PRODUCER_TARGET_RATE", 20_000).set("PRODUCER_READINGS", READINGS);
     let _consumer = trial.start("consumer", "consumer").unwrap();
-    let report = trial.produce(Duration::from_secs(60)).unwrap();
+    let report = trial.produce(Duration::from_mins(1)).unwrap();
     assert_eq!((report.scheduled, report.acknowledged, report.failed), (READINGS, READINGS, 0));
     trial.assert_proved().unwrap();
 

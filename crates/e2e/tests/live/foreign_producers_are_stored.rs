@@ -47,7 +47,7 @@ fn any_producer_that_follows_the_contract_is_served() {
     let mut consumer = trial.start("consumer", "consumer").unwrap();
     let (mut rows, mut rejected) = (0.0, 0.0);
     consumer
-        .wait_for("all records", Duration::from_secs(60), |line| {
+        .wait_for("all records", Duration::from_mins(1), |line| {
             rows = line.number("rows_total").unwrap_or(rows);
             rejected = line.number("rejected_total").unwrap_or(rejected);
             (rows, rejected) == (501.0, 200.0)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::{Trial, own_stack, turn};
 use up::schema;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 #[test]
 fn programs_wait_for_servers_that_are_not_there_yet() {

@@ -54,7 +54,7 @@ fn ctrl_c_ends_everything() {
     let started = Instant::now();
     // Its lines are for people, so each is a message.
     session
-        .wait_for("stored rows", Duration::from_secs(60), |line| {
+        .wait_for("stored rows", Duration::from_mins(1), |line| {
             line.message().starts_with("rows are being stored")
         })
         .unwrap();
