@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rdkafka::TopicPartitionList;
@@ -29,6 +29,7 @@ struct Shared {
 struct State {
     /// `None` before the thread runs and after it was told to end.
     requests: Option<SyncSender<TopicPartitionList>>,
+    thread: Option<JoinHandle<()>>,
     under_way: bool,
     failure: Option<KafkaError>,
 }
@@ -47,8 +48,9 @@ impl Committer {
         let (sender, requests) = sync_channel(1);
         let shared = Arc::clone(&self.shared);
         let run = move || shared.serve(&*consumer, &requests);
-        thread::Builder::new().name("commit".into()).spawn(run)?;
-        self.shared.lock().requests = Some(sender);
+        let thread = thread::Builder::new().name("commit".into()).spawn(run)?;
+        let mut state = self.shared.lock();
+        (state.requests, state.thread) = (Some(sender), Some(thread));
         Ok(())
     }
 
@@ -85,9 +87,14 @@ impl Committer {
         true
     }
 
-    /// Lets the thread go, which gives back the consumer.
+    /// Ends the thread, which gives back the consumer; one that hangs in a commit is left behind.
     pub(super) fn end(&self) {
-        self.shared.lock().requests = None;
+        let mut state = self.shared.lock();
+        state.requests = None;
+        let thread = state.thread.take().filter(|_| !state.under_way);
+        drop(state);
+        // An error is the thread's panic, which has been reported.
+        let _ended = thread.map(JoinHandle::join);
     }
 }
 
