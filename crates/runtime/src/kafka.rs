@@ -13,6 +13,8 @@ use crate::shutdown::Shutdown;
 
 /// Longest wait for one answer of the brokers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a topic may be missing before that is worth a word.
+const TOPIC_PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two complaints about brokers that do not answer.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -158,9 +160,12 @@ pub async fn await_topic(
 ) -> Result<bool, TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
     let mut complaint = Complaint::default();
+    let asked = Instant::now();
     while !shutdown.is_stopping() {
         match partition_count(&admin, settings) {
             Ok(Some(_)) => return Ok(true),
+            // Whoever creates it may have been started at the same time.
+            Ok(None) if asked.elapsed() < TOPIC_PATIENCE => {}
             Ok(None) => complaint.raise(|| {
                 warn!(topic = settings.topic, "the topic does not exist yet, waiting for it");
             }),
