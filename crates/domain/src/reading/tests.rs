@@ -67,3 +67,39 @@ fn an_oversize_record_is_refused_before_it_is_parsed() {
     let record = format!("{GOOD}{}", " ".repeat(RECORD_BYTES_MAX));
     assert!(error_of(&record).contains("more than 4096"));
 }
+
+/// The published schema and the code name the same fields, kinds, units and limits.
+#[test]
+fn the_published_schema_says_what_the_code_accepts() {
+    let schema = include_str!("../../../../docs/reading.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let texts = |list: &serde_json::Value| -> Vec<String> {
+        let texts = list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
+        texts.collect()
+    };
+    let properties = &schema["properties"];
+    let good: serde_json::Value = serde_json::from_str(GOOD).unwrap();
+    let mut required = texts(&schema["required"]);
+    required.sort();
+    assert!(good.as_object().unwrap().keys().eq(&required), "{required:?}");
+    for field in required {
+        let record = GOOD.replacen(&format!("\"{field}\":"), "\"absent\":", 1);
+        assert!(Reading::decode(record.as_bytes()).is_err(), "{field} is required");
+        assert!(properties[&field].is_object(), "{field} is described");
+    }
+    let kinds = SensorKind::ALL.map(|kind| kind.name().to_owned());
+    assert_eq!(texts(&properties["kind"]["enum"]), kinds);
+    let units = SensorKind::ALL.map(|kind| kind.unit().to_owned());
+    assert_eq!(texts(&properties["unit"]["enum"]), units);
+    for (kind, branch) in SensorKind::ALL.iter().zip(schema["oneOf"].as_array().unwrap()) {
+        assert_eq!(branch["properties"]["kind"]["const"], kind.name());
+        assert_eq!(branch["properties"]["unit"]["const"], kind.unit());
+    }
+    let statuses = [Status::Ok, Status::Degraded, Status::Fault].map(|s| s.name().to_owned());
+    assert_eq!(texts(&properties["status"]["enum"]), statuses);
+    assert_eq!(properties["ts"]["minimum"], TS_RANGE_MS.start);
+    assert_eq!(properties["ts"]["exclusiveMaximum"], TS_RANGE_MS.end);
+    for id in ["sensor_id", "site_id", "run"] {
+        assert_eq!(properties[id]["maxLength"], ID_BYTES_MAX);
+    }
+}

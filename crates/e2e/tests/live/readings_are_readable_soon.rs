@@ -59,7 +59,7 @@ fn the_default_rate_is_kept_and_rows_are_fresh() {
         report.rate_achieved,
         error * 100.0
     );
-    // A machine that stalls for 100 ms at the very end of 20 s is off by 0.5 %, whatever the pacing.
+    // A machine that stalls for 100 ms at the end of 20 s is off by 0.5 %, whatever the pacing.
     assert!(error < 0.005, "the rate is {}", report.rate_achieved);
     trial.assert_proved().unwrap();
 }
