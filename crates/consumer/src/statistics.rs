@@ -80,7 +80,7 @@ impl Statistics {
         info!(
             rows_total = self.rows_total,
             rows_per_s = round(self.rows as f64 / seconds),
-            lag = lag.map_or("unknown".to_owned(), |lag| lag.to_string()),
+            lag,
             batch_rows_mean = round(self.rows as f64 / self.row_batches.max(1) as f64),
             write_p50_ms = round(quantile_ms(0.5)),
             write_p99_ms = round(quantile_ms(0.99)),
