@@ -121,7 +121,11 @@ impl Engine {
             let now = Instant::now();
             self.pipeline.settle(partitions, now);
             self.pump(now);
-            commits.extend(self.pipeline.take_commits());
+            for commit in self.pipeline.take_commits() {
+                // Only the newest offset of a partition is worth saying.
+                commits.retain(|earlier: &Commit| earlier.partition != commit.partition);
+                commits.push(commit);
+            }
             let over = self.pipeline.is_settled(partitions) || now >= deadline;
             if over || self.refused.is_some() {
                 return commits;

@@ -111,9 +111,8 @@ impl Source {
         if let Some(refused) = engine.take_refused() {
             return Err(refused);
         }
-        let lag = context.lag(&engine.pipeline);
         let Engine { pipeline, statistics, .. } = &mut *engine;
-        statistics.report(now, pipeline, lag);
+        statistics.report(now, pipeline, || context.lag(pipeline));
         let committer = context.committer();
         if committer.is_idle() {
             if let Some(error) = committer.take_failure() {

@@ -68,7 +68,12 @@ impl Statistics {
 
     /// Says how it goes, if it is time; `lag` is the number of records in Kafka that are not
     /// durable yet.
-    pub(crate) fn report(&mut self, now: Instant, pipeline: &Pipeline, lag: Option<u64>) {
+    pub(crate) fn report(
+        &mut self,
+        now: Instant,
+        pipeline: &Pipeline,
+        lag: impl FnOnce() -> Option<u64>,
+    ) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < self.interval {
             return;
@@ -80,7 +85,7 @@ impl Statistics {
         info!(
             rows_total = self.rows_total,
             rows_per_s = round(self.rows as f64 / seconds),
-            lag,
+            lag = lag(),
             batch_rows_mean = round(self.rows as f64 / self.row_batches.max(1) as f64),
             write_p50_ms = round(quantile_ms(0.5)),
             write_p99_ms = round(quantile_ms(0.99)),
