@@ -1,9 +1,11 @@
 //! What every part of the pipeline agrees on; pure, so that anyone can recompute what a row must
 //! hold.
 //!
-//! `reading` is the data contract of the topic, `simulation` the fleet that fills it. Nothing in
+//! `reading` is the data contract of the topic, `dead_letter` that of the topic beside it, `simulation`
+//! the fleet that fills it. Nothing in
 //! here reads a clock, a file or a socket.
 
+pub mod dead_letter;
 pub mod hour;
 pub mod kind;
 pub mod partitioner;

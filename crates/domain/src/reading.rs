@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::SensorKind;
+use crate::dead_letter::Reason;
 
 /// Kafka header that carries [`SCHEMA_VERSION`].
 pub const SCHEMA_VERSION_HEADER: &str = "schema-version";
@@ -111,6 +112,25 @@ pub enum ContractError {
         /// What it may hold.
         allowed: String,
     },
+}
+
+impl ContractError {
+    /// Returns the reason that a dead letter gives.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Malformed(error) if is_unknown_kind(error) => Reason::UnknownKind,
+            Self::Malformed(_) => Reason::Malformed,
+            Self::Impossible { field: "ts", .. } => Reason::TimestampOutOfBounds,
+            Self::Impossible { .. } => Reason::ImpossibleValue,
+        }
+    }
+}
+
+/// serde tells an unknown name only in words: which names it would have known.
+fn is_unknown_kind(error: &serde_json::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("unknown variant") && text.contains(SensorKind::Temperature.name())
 }
 
 impl<'a> Reading<'a> {

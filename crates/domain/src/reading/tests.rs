@@ -56,6 +56,23 @@ fn what_breaks_the_contract_is_named() {
 }
 
 #[test]
+fn a_dead_letter_is_told_the_reason() {
+    let large = format!("{GOOD}{}", " ".repeat(RECORD_BYTES_MAX));
+    let cases = [
+        (GOOD.replacen("\"seq\":17,", "", 1), Reason::Malformed),
+        (GOOD.replacen("\"ok\"", "\"fine\"", 1), Reason::Malformed),
+        (GOOD.replacen("temperature\",", "co2\",", 1), Reason::UnknownKind),
+        (GOOD.replacen("\"seq\":17", "\"seq\":-1", 1), Reason::ImpossibleValue),
+        (GOOD.replacen("1764000000000", "1764000000", 1), Reason::TimestampOutOfBounds),
+        (large, Reason::TooLarge),
+    ];
+    for (record, expected) in cases {
+        let error = Reading::decode(record.as_bytes()).expect_err("the record is none");
+        assert_eq!(error.reason(), expected, "{error}");
+    }
+}
+
+#[test]
 fn motion_is_zero_or_one() {
     let record = GOOD.replace("\"temperature\"", "\"motion\"").replace("°C", "0/1");
     assert!(error_of(&record).contains("0 or 1 for motion"));
