@@ -30,7 +30,7 @@ pub async fn run(settings: ConsumerSettings, context: Context) -> anyhow::Result
     let Some(sink) = sink::connect(&settings, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if !runtime::kafka::await_topic(&settings.kafka, &shutdown).await? {
+    if runtime::kafka::await_topic(&settings.kafka, &shutdown).await?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
 

@@ -26,7 +26,7 @@ use crate::run::Run;
 /// Performs one run: 0 if Kafka has every reading that was sent.
 pub async fn run(settings: ProducerSettings, context: Context) -> anyhow::Result<ExitCode> {
     let reports = ReportFolder::open(&settings.report_dir)?;
-    match ensure_topic(&settings.kafka, &context.shutdown).await {
+    match ensure_topic(&settings.kafka, settings.kafka.readings(), &context.shutdown).await {
         Ok(()) => {}
         Err(stopped @ TopicError::Stopped { .. }) => {
             info!("nothing was sent: {stopped}");

@@ -81,6 +81,44 @@ impl KafkaSettings {
             .set("socket.keepalive.enable", "true");
         config
     }
+
+    /// Returns the topic of the readings.
+    pub fn readings(&self) -> TopicSpec<'_> {
+        TopicSpec { name: &self.topic, retention_days: 7, message_bytes_max: None }
+    }
+}
+
+/// Reads the name of the topic for records that can never be stored.
+pub fn read_dead_letter_topic(reader: &mut Reader) -> String {
+    reader.text(Setting {
+        name: "KAFKA_DLQ_TOPIC_NAME",
+        default: "sensor-readings-dlq",
+        unit: "",
+        meaning: "Topic of the dead letters: records that can never be stored",
+    })
+}
+
+/// A topic as it is to be created, with the partitions and replicas of [`KafkaSettings`].
+#[derive(Clone, Copy, Debug)]
+pub struct TopicSpec<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Days after which its records may go.
+    pub retention_days: u32,
+    /// Most bytes in a record, if that is not the broker's default.
+    pub message_bytes_max: Option<u32>,
+}
+
+impl<'a> TopicSpec<'a> {
+    /// Most bytes in a dead letter: whatever the topic of the readings takes by default, and
+    /// headers, ten times over.
+    pub const DEAD_LETTER_BYTES_MAX: u32 = 10 << 20;
+
+    /// Returns the topic of the dead letters.
+    pub fn dead_letters(name: &'a str) -> Self {
+        let message_bytes_max = Some(Self::DEAD_LETTER_BYTES_MAX);
+        Self { name, retention_days: 14, message_bytes_max }
+    }
 }
 
 /// Why a topic cannot be used.
@@ -122,22 +160,26 @@ pub enum TopicError {
 /// partition count.
 ///
 /// Waits without end, and says so every few seconds: an outage is no reason to give up.
-pub async fn ensure_topic(settings: &KafkaSettings, shutdown: &Shutdown) -> Result<(), TopicError> {
+pub async fn ensure_topic(
+    settings: &KafkaSettings,
+    topic: TopicSpec<'_>,
+    shutdown: &Shutdown,
+) -> Result<(), TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
     let mut complaint = Complaint::default();
     loop {
-        match partition_count(&admin, settings) {
+        match partition_count(&admin, topic.name) {
             Ok(Some(found)) => {
                 return match u32::try_from(found) {
                     Ok(count) if count == settings.partitions => Ok(()),
                     _ => Err(TopicError::Partitions {
-                        topic: settings.topic.clone(),
+                        topic: topic.name.to_owned(),
                         found,
                         asked: settings.partitions,
                     }),
                 };
             }
-            Ok(None) => create(&admin, settings).await?,
+            Ok(None) => create(&admin, settings, topic).await?,
             Err(error) => {
                 complaint.raise(|| {
                     let servers = &settings.bootstrap_servers;
@@ -152,18 +194,19 @@ pub async fn ensure_topic(settings: &KafkaSettings, shutdown: &Shutdown) -> Resu
     }
 }
 
-/// Waits until the topic exists, saying every few seconds what is missing; returns false if asked
-/// to stop.
+/// Waits until the topic of the readings exists, saying every few seconds what is missing.
+///
+/// Returns the number of its partitions; `None` if asked to stop.
 pub async fn await_topic(
     settings: &KafkaSettings,
     shutdown: &Shutdown,
-) -> Result<bool, TopicError> {
+) -> Result<Option<u32>, TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
     let mut complaint = Complaint::default();
     let asked = Instant::now();
     while !shutdown.is_stopping() {
-        match partition_count(&admin, settings) {
-            Ok(Some(_)) => return Ok(true),
+        match partition_count(&admin, &settings.topic) {
+            Ok(Some(found)) => return Ok(Some(u32::try_from(found).unwrap_or(u32::MAX))),
             // Whoever creates it may have been started at the same time.
             Ok(None) if asked.elapsed() < TOPIC_PATIENCE => {}
             Ok(None) => complaint.raise(|| {
@@ -176,16 +219,16 @@ pub async fn await_topic(
         }
         shutdown.stopped_within(Duration::from_millis(200)).await;
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Returns the number of partitions; `None` if there is no such topic.
 fn partition_count(
     admin: &AdminClient<DefaultClientContext>,
-    settings: &KafkaSettings,
+    name: &str,
 ) -> Result<Option<usize>, KafkaError> {
-    let metadata = admin.inner().fetch_metadata(Some(&settings.topic), REQUEST_TIMEOUT)?;
-    let topic = metadata.topics().iter().find(|topic| topic.name() == settings.topic);
+    let metadata = admin.inner().fetch_metadata(Some(name), REQUEST_TIMEOUT)?;
+    let topic = metadata.topics().iter().find(|topic| topic.name() == name);
     let Some(topic) = topic else { return Ok(None) };
     match topic.error().map(RDKafkaErrorCode::from) {
         None => Ok(Some(topic.partitions().len())),
@@ -199,12 +242,17 @@ fn partition_count(
 async fn create(
     admin: &AdminClient<DefaultClientContext>,
     settings: &KafkaSettings,
+    TopicSpec { name, retention_days, message_bytes_max }: TopicSpec<'_>,
 ) -> Result<(), TopicError> {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
     let partitions = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
     let replication = TopicReplication::Fixed(settings.replication_factor);
-    let topic = NewTopic::new(&settings.topic, partitions, replication)
-        // 7 days, the retention of readings.
-        .set("retention.ms", "604800000");
+    let retention_ms = (u64::from(retention_days) * DAY_MS).to_string();
+    let message_bytes_max = message_bytes_max.map(|bytes| bytes.to_string());
+    let mut topic = NewTopic::new(name, partitions, replication).set("retention.ms", &retention_ms);
+    if let Some(bytes) = &message_bytes_max {
+        topic = topic.set("max.message.bytes", bytes);
+    }
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let results = match admin.create_topics([&topic], &options).await {
         Ok(results) => results,
