@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Message};
+use domain::dead_letter::ATTEMPTS_HEADER;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use runtime::kafka::Complaint;
 use tokio::runtime::Handle;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::error::ConsumerError;
 use crate::pipeline::ledger::RecordOffset;
-use crate::pipeline::{Accepted, Commit, Limits, Pipeline};
-use crate::sink::{Done, Sink};
+use crate::pipeline::record::{self, DeadLetter, Record, Rejection};
+use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline};
+use crate::sink::{Done, Outcome, Sink, now_ms};
 use crate::statistics::Statistics;
 
 /// Longest wait for one end of a write before time is looked at again.
@@ -27,8 +29,10 @@ pub(crate) struct Engine {
     runtime: Handle,
     done_sender: SyncSender<Done>,
     done: Receiver<Done>,
-    refused: Option<ConsumerError>,
-    complaint: Complaint,
+    fatal: Option<ConsumerError>,
+    cassandra_was_away: bool,
+    rejections: Complaint,
+    failures: Complaint,
 }
 
 impl Engine {
@@ -38,51 +42,71 @@ impl Engine {
         sink: Arc<Sink>,
         runtime: Handle,
     ) -> Self {
+        let pipeline = Pipeline::new(limits, sink.time_to_live(), rand::random());
         // One place for each write under way: a task never waits to say that it is done.
-        let (done_sender, done) = sync_channel(limits.writes_in_flight_max);
+        let (done_sender, done) = sync_channel(pipeline.in_flight_max());
         Self {
-            pipeline: Pipeline::new(limits),
+            pipeline,
             statistics: Statistics::new(progress_interval, Instant::now()),
             sink,
             runtime,
             done_sender,
             done,
-            refused: None,
-            complaint: Complaint::default(),
+            fatal: None,
+            cassandra_was_away: false,
+            rejections: Complaint::default(),
+            failures: Complaint::default(),
         }
     }
 
     /// Takes in one record.
     pub(crate) fn accept(&mut self, message: &BorrowedMessage<'_>, now: Instant) {
-        let (partition, offset) = (message.partition(), message.offset());
-        let Ok(record_offset) = u64::try_from(offset) else {
+        let Ok(offset) = u64::try_from(message.offset()) else {
             return;
         };
-        let record = message.payload().unwrap_or_default();
-        let accepted = self.pipeline.accept(partition, RecordOffset(record_offset), record, now);
-        if let Accepted::Rejected(error) = accepted {
-            self.statistics.rejected();
-            let topic = message.topic();
-            self.complaint.raise(|| {
-                warn!(
-                    topic,
-                    partition, offset, "record breaks the data contract, skipped: {error}"
-                );
-            });
+        let record = Record {
+            partition: message.partition(),
+            offset: RecordOffset(offset),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key(),
+            value: message.payload(),
+        };
+        match self.pipeline.accept(&record, now, now_ms()) {
+            Accepted::Row | Accepted::Ignored => {}
+            Accepted::Expired => self.statistics.expired(),
+            Accepted::Rejected(rejection) => {
+                let Rejection { reason, detail } = &rejection;
+                self.rejections.raise(|| {
+                    let partition = record.partition;
+                    warn!(partition, offset, %reason, detail, "record can never be stored");
+                });
+                let (headers, attempts_before) = headers(message);
+                let letter = DeadLetter::new(&record, headers, attempts_before, rejection);
+                self.pipeline.bury(letter);
+            }
         }
     }
 
     /// Takes in ends of writes and starts what can be started.
     pub(crate) fn pump(&mut self, now: Instant) {
         while let Ok(done) = self.done.try_recv() {
-            self.finish(done);
+            self.finish(done, now);
         }
         self.pipeline.tick(now);
-        self.dispatch();
+        self.dispatch(now);
+        let away = self.pipeline.is_cassandra_away();
+        if away != self.cassandra_was_away {
+            self.cassandra_was_away = away;
+            if away {
+                warn!("cassandra is away, trying one write at a time");
+            } else {
+                info!("cassandra is back");
+            }
+        }
     }
 
-    fn dispatch(&mut self) {
-        while let Some((ticket, write)) = self.pipeline.next_write() {
+    fn dispatch(&mut self, now: Instant) {
+        while let Some((ticket, write)) = self.pipeline.next_write(now) {
             let sink = Arc::clone(&self.sink);
             let done = self.done_sender.clone();
             self.runtime.spawn(async move {
@@ -92,21 +116,29 @@ impl Engine {
         }
     }
 
-    fn finish(&mut self, done: Done) {
-        if done.refused.is_some() {
-            // The write stays open in the ledger, so its offsets are never committed (I1).
-            self.refused = done.refused;
-            return;
-        }
-        self.statistics.wrote(&done);
-        self.pipeline.finish(done.ticket, &done.write);
+    fn finish(&mut self, done: Done, now: Instant) {
+        self.statistics.ended(&done);
+        let ended = match done.outcome {
+            Outcome::Durable => Ended::Durable,
+            Outcome::Failed(error) => {
+                self.failures.raise(|| warn!("write failed, trying again: {error}"));
+                Ended::Failed
+            }
+            Outcome::Refused(detail) => Ended::Refused(detail),
+            Outcome::Fatal(error) => {
+                // The write stays open in the ledger, so its offsets are never committed (I1).
+                self.fatal = Some(error);
+                return;
+            }
+        };
+        self.pipeline.finish(done.ticket, done.write, ended, now);
     }
 
     /// Waits a moment for the end of a write; returns whether one came.
     pub(crate) fn wait(&mut self) -> bool {
         match self.done.recv_timeout(WAIT) {
             Ok(done) => {
-                self.finish(done);
+                self.finish(done, Instant::now());
                 true
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
@@ -127,15 +159,29 @@ impl Engine {
                 commits.push(commit);
             }
             let over = self.pipeline.is_settled(partitions) || now >= deadline;
-            if over || self.refused.is_some() {
+            if over || self.fatal.is_some() {
                 return commits;
             }
             self.wait();
         }
     }
 
-    /// Returns the refusal that makes going on pointless.
-    pub(crate) fn take_refused(&mut self) -> Option<ConsumerError> {
-        self.refused.take()
+    /// Returns the failure that makes going on pointless.
+    pub(crate) fn take_fatal(&mut self) -> Option<ConsumerError> {
+        self.fatal.take()
     }
+}
+
+/// Returns the record's own headers, and how often it was a dead letter before.
+fn headers(message: &BorrowedMessage<'_>) -> (Vec<record::Header>, u32) {
+    let mut attempts_before = 0;
+    let mut own = Vec::new();
+    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
+        if header.key == ATTEMPTS_HEADER {
+            let text = header.value.and_then(|value| str::from_utf8(value).ok());
+            attempts_before = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        }
+        own.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec)));
+    }
+    (own, attempts_before)
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
+use runtime::kafka::{self, TopicError, TopicSpec};
 use runtime::process::Context;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -25,13 +26,20 @@ pub use error::ConsumerError;
 pub use settings::ConsumerSettings;
 
 /// Consumes until asked to stop; then drains, commits and leaves the group.
-pub async fn run(settings: ConsumerSettings, context: Context) -> anyhow::Result<ExitCode> {
+pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Result<ExitCode> {
     let Context { shutdown, health } = context;
     let Some(sink) = sink::connect(&settings, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if runtime::kafka::await_topic(&settings.kafka, &shutdown).await?.is_none() {
+    let Some(partitions) = kafka::await_topic(&settings.kafka, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
+    };
+    // A dead letter lies in the partition that it came from.
+    settings.kafka.partitions = partitions;
+    let dead_letters = TopicSpec::dead_letters(&settings.dead_letter_topic);
+    match kafka::ensure_topic(&settings.kafka, dead_letters, &shutdown).await {
+        Err(TopicError::Stopped { .. }) => return Ok(ExitCode::SUCCESS),
+        outcome => outcome?,
     }
 
     let (done, outcome) = oneshot::channel();

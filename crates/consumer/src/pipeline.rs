@@ -2,26 +2,37 @@
 //!
 //! Records go in through [`Pipeline::accept`], writes come out of [`Pipeline::next_write`] and
 //! their ends go back in through [`Pipeline::finish`]; [`Pipeline::take_commits`] hands out
-//! offsets. Time is an argument.
+//! offsets. Time is an argument and chance a seed.
 
 pub mod batch;
 mod lane;
 pub mod ledger;
+mod outbox;
+pub mod record;
 pub mod site;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::{ContractError, Reading};
+use domain::Reading;
+use domain::dead_letter::Reason;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use batch::RowBatch;
 use lane::Lane;
 use ledger::{NextOffset, RecordOffset};
+use outbox::Outbox;
+use record::{DeadLetter, Record, Rejection};
 use site::{Known, SiteWrite};
 
 /// Most offsets between the lowest open one of a partition and its newest: bounds the ledger (I6).
 const SPAN_MAX: u64 = 1 << 20;
+/// Bytes of dead letters in memory at which no more records are taken in (I6).
+const DEAD_LETTER_BYTES_MAX: usize = 16 << 20;
+/// Dead letters on their way to Kafka at once: its client gathers them into batches by itself.
+const DEAD_LETTERS_IN_FLIGHT_MAX: usize = 256;
 
 /// How much may be gathered before it is written, and how much may be in memory at all (I6).
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +43,14 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// Age of its oldest reading at which a batch is written.
     pub batch_age_max: Duration,
-    /// Writes under way at once.
+    /// Writes to Cassandra under way at once.
     pub writes_in_flight_max: usize,
     /// Rows in memory at which no more are taken in.
     pub rows_buffered_max: usize,
     /// Time between two commits of a partition.
     pub commit_interval: Duration,
+    /// How far in the future an event time may lie.
+    pub clock_ahead_max: Duration,
 }
 
 /// Number of an assignment: what is left of an earlier one must not touch a later one (I4).
@@ -49,15 +62,29 @@ pub struct Epoch(u64);
 pub struct Ticket {
     partition: i32,
     epoch: Epoch,
+    failures: u32,
 }
 
-/// Something Cassandra has to be told, always about one partition of its own.
+/// Something a server has to be told.
 #[derive(Debug)]
 pub enum Write {
-    /// Rows of `readings`.
+    /// Rows of `readings`, all of one Cassandra partition.
     Rows(RowBatch),
-    /// News for `latest`, `sensors` and `sites`.
+    /// News for `latest`, `sensors` and `sites`, all of one site.
     Site(SiteWrite),
+    /// A record for the dead-letter topic.
+    DeadLetter(Box<DeadLetter>),
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is durable.
+    Durable,
+    /// Nobody knows, or the server cannot do it now: it has to be repeated.
+    Failed,
+    /// The server will never do it, for the reason given.
+    Refused(String),
 }
 
 /// What became of a record.
@@ -65,8 +92,10 @@ pub enum Write {
 pub enum Accepted {
     /// It will be a row.
     Row,
-    /// It breaks the data contract.
-    Rejected(ContractError),
+    /// It would be a row that has expired: there is nothing to write.
+    Expired,
+    /// It can never be a row; [`Pipeline::bury`] wants it, with its headers.
+    Rejected(Rejection),
     /// It belongs to no partition of ours, or was seen before.
     Ignored,
 }
@@ -84,28 +113,37 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct Pipeline {
     limits: Limits,
+    time_to_live: Option<Duration>,
     lanes: BTreeMap<i32, Lane>,
     epochs: u64,
-    ready: VecDeque<(Ticket, Write)>,
-    in_flight: usize,
+    cassandra: Outbox,
+    dead_letters: Outbox,
     rows_buffered: usize,
+    dead_letter_bytes: usize,
     known: Known,
     /// The run of the latest reading: one copy of its id serves many sensors.
     run: Arc<str>,
+    random: SmallRng,
 }
 
 impl Pipeline {
     /// Starts without any partition.
-    pub fn new(limits: Limits) -> Self {
+    ///
+    /// A row expires `time_to_live` after its event time; `None` keeps rows for good. The waits
+    /// between attempts are drawn from `seed`.
+    pub fn new(limits: Limits, time_to_live: Option<Duration>, seed: u64) -> Self {
         Self {
+            cassandra: Outbox::new(limits.writes_in_flight_max),
+            dead_letters: Outbox::new(DEAD_LETTERS_IN_FLIGHT_MAX),
             limits,
+            time_to_live,
             lanes: BTreeMap::new(),
             epochs: 0,
-            ready: VecDeque::new(),
-            in_flight: 0,
             rows_buffered: 0,
+            dead_letter_bytes: 0,
             known: Known::default(),
             run: "".into(),
+            random: SmallRng::seed_from_u64(seed),
         }
     }
 
@@ -131,61 +169,94 @@ impl Pipeline {
             }
         }
         let lanes = &self.lanes;
-        self.ready.retain(|(ticket, write)| {
-            let keep = lanes.contains_key(&ticket.partition);
-            if let (false, Write::Rows(batch)) = (keep, write) {
-                self.rows_buffered -= batch.len();
-            }
-            keep
-        });
+        for outbox in [&mut self.cassandra, &mut self.dead_letters] {
+            outbox.retain(
+                |ticket| lanes.contains_key(&ticket.partition),
+                |write| match write {
+                    Write::Rows(batch) => self.rows_buffered -= batch.len(),
+                    Write::Site(_) => {}
+                    Write::DeadLetter(letter) => self.dead_letter_bytes -= letter.bytes(),
+                },
+            );
+        }
     }
 
-    /// Takes in one record of an assigned partition.
-    pub fn accept(
-        &mut self,
-        partition: i32,
-        offset: RecordOffset,
-        record: &[u8],
-        now: Instant,
-    ) -> Accepted {
+    /// Takes in one record; `now_ms` is the time of day in epoch milliseconds.
+    pub fn accept(&mut self, record: &Record<'_>, now: Instant, now_ms: i64) -> Accepted {
+        let Record { partition, offset, .. } = *record;
+        if !self.receive(partition, offset) {
+            return Accepted::Ignored;
+        }
         let Some(lane) = self.lanes.get_mut(&partition) else {
             return Accepted::Ignored;
         };
-        if !lane.receive(offset) {
-            return Accepted::Ignored;
-        }
-        let reading = match Reading::decode(record) {
+        let reading = match Reading::decode(record.value.unwrap_or_default()) {
             Ok(reading) => reading,
             Err(error) => {
-                lane.ledger.complete(offset);
-                return Accepted::Rejected(error);
+                let (reason, detail) = (error.reason(), error.to_string());
+                return Accepted::Rejected(Rejection { reason, detail });
             }
         };
+        let ahead_ms = reading.ts - now_ms;
+        if ahead_ms > milliseconds(self.limits.clock_ahead_max) {
+            let detail = format!("`ts` is {}, {} s ahead", reading.ts, ahead_ms / 1_000);
+            return Accepted::Rejected(Rejection { reason: Reason::ClockAhead, detail });
+        }
+        if self.time_to_live.is_some_and(|time| -ahead_ms >= milliseconds(time)) {
+            lane.ledger.complete(offset);
+            return Accepted::Expired;
+        }
         if *self.run != *reading.run {
             self.run = reading.run.as_ref().into();
         }
         self.rows_buffered += 1;
-        let full = lane.add(offset, &reading, &self.run, &mut self.known, &self.limits, now);
+        let full = lane.add(record, &reading, &self.run, &mut self.known, &self.limits, now);
         if let Some(batch) = full {
-            let ticket = Ticket { partition, epoch: lane.epoch };
-            self.ready.push_back((ticket, Write::Rows(batch)));
+            self.cassandra.push(ticket(partition, lane), Write::Rows(batch));
         }
         Accepted::Row
+    }
+
+    /// Notes that a record came in; returns false if it is not ours or was seen before.
+    fn receive(&mut self, partition: i32, offset: RecordOffset) -> bool {
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return false;
+        };
+        if lane.ledger.is_behind(offset) {
+            // What is under way may still end well, but says nothing about the new offsets.
+            let earlier = ticket(partition, lane);
+            self.epochs += 1;
+            for batch in lane.restart(Epoch(self.epochs)) {
+                self.cassandra.push(earlier, Write::Rows(batch));
+            }
+        }
+        lane.receive(offset)
+    }
+
+    /// Takes in a dead letter: its offset is open until the dead-letter topic has it (I5).
+    pub fn bury(&mut self, letter: DeadLetter) {
+        if let Some(lane) = self.lanes.get(&letter.partition) {
+            let ticket = ticket(letter.partition, lane);
+            self.push_dead_letter(ticket, letter);
+        }
+    }
+
+    fn push_dead_letter(&mut self, ticket: Ticket, letter: DeadLetter) {
+        self.dead_letter_bytes += letter.bytes();
+        self.dead_letters.push(ticket, Write::DeadLetter(Box::new(letter)));
     }
 
     /// Does what time asks for: writes batches that are old enough and starts commits that are due.
     pub fn tick(&mut self, now: Instant) {
         let opened = now.checked_sub(self.limits.batch_age_max);
         for (partition, lane) in &mut self.lanes {
-            let ticket = Ticket { partition: *partition, epoch: lane.epoch };
+            let ticket = ticket(*partition, lane);
             if let Some(opened) = opened {
-                lane.take_due(opened, |batch| {
-                    self.ready.push_back((ticket, Write::Rows(batch)));
-                });
+                lane.take_due(opened, |batch| self.cassandra.push(ticket, Write::Rows(batch)));
             }
             if lane.commit_is_due(now) {
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
-                self.ready.extend(writes.map(|write| (ticket, Write::Site(write))));
+                writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
             }
         }
     }
@@ -197,13 +268,11 @@ impl Pipeline {
             let Some(lane) = self.lanes.get_mut(partition) else {
                 continue;
             };
-            let ticket = Ticket { partition: *partition, epoch: lane.epoch };
-            lane.take_due(now, |batch| {
-                self.ready.push_back((ticket, Write::Rows(batch)));
-            });
+            let ticket = ticket(*partition, lane);
+            lane.take_due(now, |batch| self.cassandra.push(ticket, Write::Rows(batch)));
             if lane.ledger.is_drained() {
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
-                self.ready.extend(writes.map(|write| (ticket, Write::Site(write))));
+                writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
             }
         }
     }
@@ -215,30 +284,77 @@ impl Pipeline {
         lanes.all(|lane| lane.ledger.prefix().is_none() || lane.is_settled())
     }
 
-    /// Hands out the next write, as long as fewer than the limit are under way.
-    pub fn next_write(&mut self) -> Option<(Ticket, Write)> {
-        if self.in_flight >= self.limits.writes_in_flight_max {
-            return None;
-        }
-        let next = self.ready.pop_front()?;
-        self.in_flight += 1;
-        Some(next)
+    /// Hands out the next write, as long as its server is there and fewer than the limit are under
+    /// way.
+    pub fn next_write(&mut self, now: Instant) -> Option<(Ticket, Write)> {
+        self.cassandra.next(now).or_else(|| self.dead_letters.next(now))
     }
 
-    /// Notes that a write is durable.
-    pub fn finish(&mut self, ticket: Ticket, write: &Write) {
-        self.in_flight -= 1;
-        if let Write::Rows(batch) = write {
-            self.rows_buffered -= batch.len();
+    /// Notes how a write ended. Only a durable one counts for its offsets (I1).
+    pub fn finish(&mut self, ticket: Ticket, write: Write, ended: Ended, now: Instant) {
+        let (outbox, buffered) = match &write {
+            Write::Rows(batch) => {
+                (&mut self.cassandra, Some((&mut self.rows_buffered, batch.len())))
+            }
+            Write::Site(_) => (&mut self.cassandra, None),
+            Write::DeadLetter(letter) => {
+                (&mut self.dead_letters, Some((&mut self.dead_letter_bytes, letter.bytes())))
+            }
+        };
+        match ended {
+            Ended::Failed => outbox.failed(now, &mut self.random),
+            Ended::Durable | Ended::Refused(_) => outbox.answered(),
         }
-        // I4: a write of an earlier assignment counts for nothing.
+        // I4: a write of an earlier assignment counts for nothing, and nobody waits for it.
         let lane = self.lanes.get_mut(&ticket.partition);
-        let Some(lane) = lane.filter(|lane| lane.epoch == ticket.epoch) else {
+        let lane = lane.filter(|lane| lane.epoch == ticket.epoch);
+        let (lane, ended) = match (lane, ended) {
+            (Some(_), Ended::Failed) => {
+                outbox.repeat(ticket, write, now, &mut self.random);
+                return;
+            }
+            (lane, ended) => (lane, ended),
+        };
+        if let Some((count, size)) = buffered {
+            *count -= size;
+        }
+        match (lane, ended) {
+            (Some(lane), Ended::Durable) => complete(lane, &write),
+            (Some(_), Ended::Refused(detail)) => self.part(ticket, write, detail),
+            _ => {}
+        }
+    }
+
+    /// Finds out what of a write is refused: halves go on their own, down to the one row that is
+    /// to blame.
+    fn part(&mut self, ticket: Ticket, write: Write, detail: String) {
+        let Some(lane) = self.lanes.get_mut(&ticket.partition) else {
             return;
         };
         match write {
-            Write::Rows(batch) => batch.offsets().for_each(|offset| lane.ledger.complete(offset)),
-            Write::Site(_) => lane.site_written(),
+            Write::Rows(batch) => {
+                let rejection = Rejection { reason: Reason::RefusedByCassandra, detail };
+                if let Some(letter) = batch.dead_letter(ticket.partition, rejection) {
+                    self.push_dead_letter(ticket, letter);
+                    return;
+                }
+                self.rows_buffered += batch.len();
+                for half in batch.split() {
+                    self.cassandra.push_front(ticket, Write::Rows(half));
+                }
+            }
+            Write::Site(news) => match news.split() {
+                Some(halves) => {
+                    lane.site_write_split();
+                    for half in halves {
+                        self.cassandra.push_front(ticket, Write::Site(half));
+                    }
+                }
+                // It tells of a reading that is refused itself, or of nothing worth an outage.
+                None => lane.site_written(),
+            },
+            // Kafka refuses a dead letter only where the set-up is wrong, which ends the process.
+            letter @ Write::DeadLetter(_) => self.dead_letters.push_front(ticket, letter),
         }
     }
 
@@ -257,13 +373,21 @@ impl Pipeline {
         self.lanes.values_mut().for_each(Lane::repeat_commit);
     }
 
-    /// Tells whether more records may be taken in without breaking the memory bound (I6).
+    /// Tells whether more records may be taken in: nothing is to be gathered for a Cassandra that
+    /// is away, and memory is bounded (I6).
     pub fn has_room(&self) -> bool {
         let rows_max = self.limits.rows_buffered_max;
         let news: usize = self.lanes.values().map(Lane::news).sum();
-        self.rows_buffered < rows_max
+        !self.cassandra.is_broken()
+            && self.rows_buffered < rows_max
             && news < rows_max
+            && self.dead_letter_bytes < DEAD_LETTER_BYTES_MAX
             && self.lanes.values().all(|lane| lane.ledger.span() < SPAN_MAX)
+    }
+
+    /// Tells whether Cassandra seems to be away: only one write at a time goes on trying.
+    pub fn is_cassandra_away(&self) -> bool {
+        self.cassandra.is_broken()
     }
 
     /// Returns all assigned partitions.
@@ -281,10 +405,36 @@ impl Pipeline {
         self.rows_buffered
     }
 
-    /// Returns the number of writes under way.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
+    /// Returns the bytes of the dead letters in memory.
+    pub fn dead_letter_bytes(&self) -> usize {
+        self.dead_letter_bytes
     }
+
+    /// Returns the number of writes to Cassandra under way.
+    pub fn in_flight(&self) -> usize {
+        self.cassandra.in_flight()
+    }
+
+    /// Returns the most writes that can be under way at once, to all servers.
+    pub fn in_flight_max(&self) -> usize {
+        self.limits.writes_in_flight_max + DEAD_LETTERS_IN_FLIGHT_MAX
+    }
+}
+
+fn ticket(partition: i32, lane: &Lane) -> Ticket {
+    Ticket { partition, epoch: lane.epoch, failures: 0 }
+}
+
+fn complete(lane: &mut Lane, write: &Write) {
+    match write {
+        Write::Rows(batch) => batch.offsets().for_each(|offset| lane.ledger.complete(offset)),
+        Write::Site(_) => lane.site_written(),
+        Write::DeadLetter(letter) => lane.ledger.complete(letter.offset),
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(crate) struct GroupSettings {
 #[derive(Clone, Debug)]
 pub struct ConsumerSettings {
     pub(crate) kafka: KafkaSettings,
+    pub(crate) dead_letter_topic: String,
     pub(crate) cassandra: CassandraSettings,
     pub(crate) group: GroupSettings,
     pub(crate) consistency: ConsistencyLevel,
@@ -54,6 +55,7 @@ impl ConsumerSettings {
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             kafka: KafkaSettings::read(reader),
+            dead_letter_topic: runtime::kafka::read_dead_letter_topic(reader),
             group: read_group(reader),
             cassandra: CassandraSettings::read(reader),
             consistency: reader.choice(
@@ -190,6 +192,15 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 meaning: "Time between two commits; the table latest is updated before each",
             },
             10..=60_000,
+        )),
+        clock_ahead_max: Duration::from_secs(reader.number(
+            Setting {
+                name: "CONSUMER_CLOCK_AHEAD_MAX_SEC",
+                default: "3600",
+                unit: "s",
+                meaning: "How far in the future an event time may lie before it is a dead letter",
+            },
+            0..=315_360_000,
         )),
     }
 }

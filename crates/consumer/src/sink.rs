@@ -1,52 +1,71 @@
-//! Writes to Cassandra: unlogged batches of one partition each, repeated until they are durable.
+//! Writes to the servers: rows to Cassandra, in batches of one partition each, and dead letters to
+//! Kafka.
 
+mod dead_letters;
+mod schema;
 mod statements;
 mod values;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use runtime::Shutdown;
-use runtime::backoff::Backoff;
 use runtime::cassandra::{self, ConsistencyLevel};
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
-use tracing::warn;
+use tokio::sync::Mutex;
+use tracing::info;
 
-use crate::error::{ConsumerError, Disposition, disposition};
+use crate::error::{ConsumerError, Disposition, needs_new_session, write_disposition};
 use crate::pipeline::batch::RowBatch;
 use crate::pipeline::site::SiteWrite;
 use crate::pipeline::{Ticket, Write};
 use crate::settings::ConsumerSettings;
+use dead_letters::DeadLetters;
+use schema::SchemaError;
 use statements::Statements;
+use values::Lifetime;
 
-/// First bound of the wait between two attempts.
-const BACKOFF_BASE: Duration = Duration::from_millis(50);
-/// Last bound: how late a Cassandra that is back is noticed at the most.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// Attempts after which a write that still fails is worth a line, and between two lines.
-const ATTEMPTS_PER_COMPLAINT: u32 = 8;
+/// How a write ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The server has it.
+    Durable,
+    /// It has to be repeated.
+    Failed(String),
+    /// The server will never take it.
+    Refused(String),
+    /// No write can work: going on is pointless.
+    Fatal(ConsumerError),
+}
 
 /// The end of a write.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) ticket: Ticket,
     pub(crate) write: Write,
-    /// From the first attempt to the last answer.
+    /// From the request to the answer.
     pub(crate) latency: Duration,
-    /// Attempts that failed before.
-    pub(crate) retries: u32,
-    /// Set if repeating it would be useless.
-    pub(crate) refused: Option<ConsumerError>,
+    pub(crate) outcome: Outcome,
 }
 
 /// A session with everything prepared.
-pub(crate) struct Sink {
+struct Connection {
     session: Session,
     statements: Statements,
 }
 
-/// Waits for Cassandra and its tables; `None` when asked to stop.
+/// Cassandra and the dead-letter topic.
+pub(crate) struct Sink {
+    settings: ConsumerSettings,
+    connection: RwLock<Arc<Connection>>,
+    /// Held by whoever connects anew.
+    renewal: Mutex<()>,
+    time_to_live: Option<Duration>,
+    dead_letters: DeadLetters,
+}
+
+/// Waits for Cassandra and its tables, which have to fit; `None` when asked to stop.
 pub(crate) async fn connect(
     settings: &ConsumerSettings,
     shutdown: &Shutdown,
@@ -56,50 +75,134 @@ pub(crate) async fn connect(
     let Some(session) = cassandra::connect(&settings.cassandra, level, shutdown).await else {
         return Ok(None);
     };
-    let statements = statements::prepare(&session, settings, shutdown).await?;
-    Ok(statements.map(|statements| Sink { session, statements }))
+    let Some(prepared) = statements::prepare(&session, settings, shutdown).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Sink {
+        connection: RwLock::new(Arc::new(Connection { session, statements: prepared.statements })),
+        time_to_live: prepared.time_to_live,
+        dead_letters: DeadLetters::new(&settings.kafka, &settings.dead_letter_topic)?,
+        renewal: Mutex::new(()),
+        settings: settings.clone(),
+    }))
 }
 
 impl Sink {
-    /// Writes until it is durable or refused; waits out any outage.
+    /// Returns how long after its event time a row expires.
+    pub(crate) fn time_to_live(&self) -> Option<Duration> {
+        self.time_to_live
+    }
+
+    /// Tries to write, once.
     pub(crate) async fn write(self: Arc<Self>, ticket: Ticket, write: Write) -> Done {
         let started = Instant::now();
-        let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_MAX);
-        let refused = loop {
-            let attempt = match &write {
-                Write::Rows(batch) => self.write_rows(batch).await,
-                Write::Site(news) => self.write_site(news).await,
-            };
-            let Err(error) = attempt else { break None };
-            if disposition(&error) == Disposition::Fatal {
-                let partition = partition_name(&write);
-                break Some(ConsumerError::Refused { partition, source: Box::new(error) });
-            }
-            let delay = backoff.next_delay();
-            let attempts = backoff.attempts();
-            if attempts % ATTEMPTS_PER_COMPLAINT == 1 {
-                let partition = partition_name(&write);
-                warn!(partition, attempts, "cassandra write failed, trying again: {error}");
-            }
-            tokio::time::sleep(delay).await;
+        let outcome = match &write {
+            Write::DeadLetter(letter) => self.dead_letters.write(letter).await,
+            Write::Rows(_) | Write::Site(_) => self.write_to_cassandra(&write).await,
         };
-        let retries = backoff.attempts();
-        Done { ticket, write, latency: started.elapsed(), retries, refused }
+        Done { ticket, write, latency: started.elapsed(), outcome }
     }
 
-    async fn write_rows(&self, batch: &RowBatch) -> Result<(), ExecutionError> {
-        let rows = values::rows(batch);
-        if let [row] = rows.as_slice() {
-            let insert = &self.statements.row_with_location;
-            return self.session.execute_unpaged(insert, row).await.map(drop);
+    async fn write_to_cassandra(&self, write: &Write) -> Outcome {
+        let connection = self.connection();
+        let attempt = match write {
+            Write::Rows(batch) => self.write_rows(&connection, batch).await,
+            Write::Site(news) => write_site(&connection, news).await,
+            Write::DeadLetter(_) => return Outcome::Durable,
+        };
+        let Err(error) = attempt else {
+            return Outcome::Durable;
+        };
+        match write_disposition(&error) {
+            Disposition::Fatal => {
+                let partition = partition_name(write);
+                let source = Box::new(error);
+                Outcome::Fatal(ConsumerError::Refused { partition, source })
+            }
+            Disposition::Poison if is_single(write) => self.judge(&connection, error).await,
+            Disposition::Poison => Outcome::Refused(error.to_string()),
+            Disposition::Retry if needs_new_session(&error) => self.renew(&connection, error).await,
+            Disposition::Retry => Outcome::Failed(error.to_string()),
         }
-        let statement = self.statements.rows(batch.len());
-        self.session.batch(&statement, rows).await.map(drop)
     }
 
-    async fn write_site(&self, news: &SiteWrite) -> Result<(), ExecutionError> {
-        let statement = self.statements.site(news);
-        self.session.batch(&statement, values::site(news)).await.map(drop)
+    fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn write_rows(
+        &self,
+        Connection { session, statements }: &Connection,
+        batch: &RowBatch,
+    ) -> Result<(), ExecutionError> {
+        let time_to_live_ms =
+            self.time_to_live.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let rows = values::rows(batch, Lifetime { time_to_live_ms, now_ms: now_ms() });
+        if let [row] = rows.as_slice() {
+            return session.execute_unpaged(&statements.row_with_location, row).await.map(drop);
+        }
+        let statement = statements.rows(batch.len());
+        session.batch(&statement, rows).await.map(drop)
+    }
+
+    /// Decides whether one row alone is to blame: not if the tables have become others (I5).
+    async fn judge(&self, connection: &Connection, error: ExecutionError) -> Outcome {
+        match schema::check(&connection.session, &self.settings.cassandra.keyspace).await {
+            Ok(_) => Outcome::Refused(error.to_string()),
+            Err(SchemaError::Unanswered(_)) => Outcome::Failed(error.to_string()),
+            Err(SchemaError::Missing(table)) => self.misfit(&[format!("{table} is gone")]),
+            Err(SchemaError::Misfit(problems)) => self.misfit(&problems),
+        }
+    }
+
+    /// Connects anew. A session whose nodes have all been away asks them again every ten seconds
+    /// only, which cannot be changed; and it does not prepare again what has become another
+    /// statement.
+    async fn renew(&self, old: &Arc<Connection>, error: ExecutionError) -> Outcome {
+        let failed = Outcome::Failed(error.to_string());
+        let Ok(_turn) = self.renewal.try_lock() else {
+            return failed;
+        };
+        let level = ConsistencyLevel::LocalOne;
+        let cassandra = &self.settings.cassandra;
+        let Ok(session) = cassandra::connect_once(cassandra, level).await else {
+            return failed;
+        };
+        match statements::attempt(&session, &self.settings).await {
+            Ok(prepared) => {
+                let statements = prepared.statements;
+                let mut connection =
+                    self.connection.write().unwrap_or_else(PoisonError::into_inner);
+                if Arc::ptr_eq(&connection, old) {
+                    *connection = Arc::new(Connection { session, statements });
+                    info!("connected to cassandra anew");
+                }
+                failed
+            }
+            Err(SchemaError::Misfit(problems)) => self.misfit(&problems),
+            Err(SchemaError::Missing(_) | SchemaError::Unanswered(_)) => failed,
+        }
+    }
+
+    fn misfit(&self, problems: &[String]) -> Outcome {
+        Outcome::Fatal(statements::misfit(&self.settings, problems))
+    }
+}
+
+async fn write_site(
+    Connection { session, statements }: &Connection,
+    news: &SiteWrite,
+) -> Result<(), ExecutionError> {
+    let statement = statements.site(news);
+    session.batch(&statement, values::site(news)).await.map(drop)
+}
+
+/// Tells whether a write cannot be parted any more.
+fn is_single(write: &Write) -> bool {
+    match write {
+        Write::Rows(batch) => batch.len() == 1,
+        Write::Site(news) => news.sensors.len() + usize::from(news.location.is_some()) == 1,
+        Write::DeadLetter(_) => true,
     }
 }
 
@@ -107,5 +210,12 @@ fn partition_name(write: &Write) -> String {
     match write {
         Write::Rows(batch) => format!("{} {}", batch.site_id(), batch.hour_ms()),
         Write::Site(news) => news.site_id.to_string(),
+        Write::DeadLetter(letter) => letter.partition.to_string(),
     }
+}
+
+/// Returns the time of day in epoch milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -43,7 +43,7 @@ pub(crate) fn consume(
     health: &Health,
 ) -> Result<(), ConsumerError> {
     let engine = Engine::new(settings.limits, settings.progress_interval, sink, runtime);
-    let group = Group::new(&settings.kafka.topic, engine, settings.drain_timeout);
+    let group = Group::new(&settings.kafka.topic, engine, settings);
     let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
     let consumer = Arc::new(consumer);
     consumer.context().committer().start(Arc::clone(&consumer)).map_err(ConsumerError::Thread)?;
@@ -108,13 +108,16 @@ impl Source {
         let context = self.consumer.context();
         let mut engine = context.engine();
         engine.pump(now);
-        if let Some(refused) = engine.take_refused() {
-            return Err(refused);
+        if let Some(fatal) = engine.take_fatal() {
+            return Err(fatal);
         }
         let Engine { pipeline, statistics, .. } = &mut *engine;
         statistics.report(now, pipeline, || context.lag(pipeline));
         let committer = context.committer();
         if committer.is_idle() {
+            if committer.take_success() {
+                context.committed();
+            }
             if let Some(error) = committer.take_failure() {
                 warn!("commit failed, trying again: {error}");
                 statistics.commit_failed();
@@ -130,6 +133,7 @@ impl Source {
 
     fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
         let mut timeout = POLL_TIMEOUT;
+        self.consumer.context().polling(now);
         for _ in 0..RECORDS_PER_TURN_MAX {
             // The lock must not be held here: polling calls back into the group.
             match self.consumer.poll(timeout) {
@@ -165,6 +169,7 @@ impl Source {
         if stalled >= UNHEALTHY_AFTER {
             health.unwell(format!("no write finished for {} s", stalled.as_secs()));
         }
+        self.consumer.context().polling(now);
         match self.consumer.poll(Duration::ZERO) {
             None => Ok(()),
             // A record that was on its way when the pause came is still ours.

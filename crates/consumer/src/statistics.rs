@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use tracing::info;
 
 use crate::pipeline::{Pipeline, Write};
-use crate::sink::Done;
+use crate::sink::{Done, Outcome};
 
 /// Longest write latency the histogram tells apart, in microseconds: ten minutes.
 const LATENCY_US_MAX: u64 = 600_000_000;
@@ -20,10 +20,10 @@ pub(crate) struct Statistics {
     row_batches: u64,
     site_writes: u64,
     retries: u64,
-    rejected: u64,
     latency_us: Histogram<u64>,
     rows_total: u64,
-    rejected_total: u64,
+    dead_letters_total: u64,
+    expired_total: u64,
     commit_failures_total: u64,
 }
 
@@ -36,30 +36,35 @@ impl Statistics {
             row_batches: 0,
             site_writes: 0,
             retries: 0,
-            rejected: 0,
             latency_us: Histogram::new_with_max(LATENCY_US_MAX, 2)
                 .expect("two digits and a range above 2 make a histogram"),
             rows_total: 0,
-            rejected_total: 0,
+            dead_letters_total: 0,
+            expired_total: 0,
             commit_failures_total: 0,
         }
     }
 
-    pub(crate) fn wrote(&mut self, done: &Done) {
-        match &done.write {
-            Write::Rows(batch) => {
+    pub(crate) fn ended(&mut self, done: &Done) {
+        match (&done.outcome, &done.write) {
+            (Outcome::Durable, Write::Rows(batch)) => {
                 self.rows += batch.len() as u64;
                 self.row_batches += 1;
             }
-            Write::Site(_) => self.site_writes += 1,
+            (Outcome::Durable, Write::Site(_)) => self.site_writes += 1,
+            (Outcome::Durable, Write::DeadLetter(_)) => {
+                self.dead_letters_total += 1;
+                return;
+            }
+            (Outcome::Failed(_), _) => self.retries += 1,
+            (Outcome::Refused(_) | Outcome::Fatal(_), _) => {}
         }
-        self.retries += u64::from(done.retries);
         let latency_us = u64::try_from(done.latency.as_micros()).unwrap_or(LATENCY_US_MAX);
         self.latency_us.saturating_record(latency_us);
     }
 
-    pub(crate) fn rejected(&mut self) {
-        self.rejected += 1;
+    pub(crate) fn expired(&mut self) {
+        self.expired_total += 1;
     }
 
     pub(crate) fn commit_failed(&mut self) {
@@ -79,7 +84,6 @@ impl Statistics {
             return;
         }
         self.rows_total += self.rows;
-        self.rejected_total += self.rejected;
         let seconds = elapsed.as_secs_f64();
         let quantile_ms = |quantile| self.latency_us.value_at_quantile(quantile) as f64 / 1e3;
         info!(
@@ -93,7 +97,8 @@ impl Statistics {
             writes_in_flight = pipeline.in_flight(),
             site_writes_per_s = round(self.site_writes as f64 / seconds),
             retries = self.retries,
-            rejected_total = self.rejected_total,
+            dead_letters_total = self.dead_letters_total,
+            expired_total = self.expired_total,
             commit_failures_total = self.commit_failures_total,
             partitions = pipeline.partitions().len(),
             "progress"
@@ -101,7 +106,7 @@ impl Statistics {
         self.since = now;
         self.latency_us.reset();
         (self.rows, self.row_batches, self.site_writes) = (0, 0, 0);
-        (self.retries, self.rejected) = (0, 0);
+        self.retries = 0;
     }
 
     /// Returns all rows written.

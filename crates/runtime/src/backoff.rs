@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
 /// Growing random delays between two bounds.
 #[derive(Clone, Debug)]
@@ -24,13 +24,24 @@ impl Backoff {
         self.attempts
     }
 
-    /// Returns the next delay, drawn evenly between nothing and the current bound ("full jitter",
-    /// Brooker 2015).
+    /// Returns the next delay.
     pub fn next_delay(&mut self) -> Duration {
-        let bound = self.base.saturating_mul(2_u32.saturating_pow(self.attempts)).min(self.max);
+        let delay = full_jitter(self.base, self.max, self.attempts, &mut rand::rng());
         self.attempts = self.attempts.saturating_add(1);
-        bound.mul_f64(rand::rng().random())
+        delay
     }
+}
+
+/// Returns the delay after so many earlier failures, drawn evenly between nothing and the current
+/// bound ("full jitter", Brooker 2015).
+pub fn full_jitter(
+    base: Duration,
+    max: Duration,
+    failures: u32,
+    random: &mut impl Rng,
+) -> Duration {
+    let bound = base.saturating_mul(2_u32.saturating_pow(failures)).min(max);
+    bound.mul_f64(random.random())
 }
 
 #[cfg(test)]

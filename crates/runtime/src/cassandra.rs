@@ -7,6 +7,7 @@ use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::NewSessionError;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Consistency;
 use serde::Deserialize;
@@ -130,21 +131,9 @@ pub async fn connect(
     shutdown: &Shutdown,
 ) -> Option<Session> {
     let nodes = settings.contact_points.join(",");
-    let connections = std::num::NonZeroUsize::new(settings.connections_per_node)
-        .unwrap_or(std::num::NonZeroUsize::MIN);
     loop {
-        let profile = ExecutionProfile::builder()
-            .consistency(consistency.into())
-            .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
-            .request_timeout(Some(settings.request_timeout))
-            .build();
-        let builder = SessionBuilder::new()
-            .known_nodes(&settings.contact_points)
-            .connection_timeout(CONNECT_TIMEOUT)
-            .pool_size(PoolSize::PerHost(connections))
-            .default_execution_profile_handle(profile.into_handle());
         let outcome = tokio::select! {
-            outcome = builder.build() => outcome,
+            outcome = connect_once(settings, consistency) => outcome,
             () = shutdown.stopped() => return None,
         };
         match outcome {
@@ -158,6 +147,26 @@ pub async fn connect(
             return None;
         }
     }
+}
+
+/// Connects to the cluster if it answers now.
+pub async fn connect_once(
+    settings: &CassandraSettings,
+    consistency: ConsistencyLevel,
+) -> Result<Session, NewSessionError> {
+    let connections = std::num::NonZeroUsize::new(settings.connections_per_node)
+        .unwrap_or(std::num::NonZeroUsize::MIN);
+    let profile = ExecutionProfile::builder()
+        .consistency(consistency.into())
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .request_timeout(Some(settings.request_timeout))
+        .build();
+    let builder = SessionBuilder::new()
+        .known_nodes(&settings.contact_points)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .pool_size(PoolSize::PerHost(connections))
+        .default_execution_profile_handle(profile.into_handle());
+    builder.build().await
 }
 
 /// Splits `init.cql` into statements for a keyspace of another name and replication factor.

@@ -1,5 +1,6 @@
-//! Rows of one Cassandra partition that will be one write, packed into two allocations.
+//! Rows of one Cassandra partition that will be one write, packed into three allocations.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,18 +8,35 @@ use domain::reading::Location;
 use domain::{Reading, Status};
 
 use super::ledger::RecordOffset;
+use super::record::{DeadLetter, Record, Rejection};
 
-/// A piece of a batch's text.
+/// A piece of a batch's text or records.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
     bytes: u32,
 }
 
-/// One row; its text lies in the batch.
+impl Span {
+    fn new(start: usize, bytes: usize) -> Self {
+        // A batch has at most 1 000 rows, whose records have at most 4 KiB and a key each.
+        let at = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { start: at(start), bytes: at(bytes) }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.bytes as usize
+    }
+}
+
+/// One row; its text and the record it comes from lie in the batch.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     offset: RecordOffset,
+    timestamp_ms: Option<i64>,
+    key: Option<Span>,
+    record: Span,
     ts_ms: i64,
     seq: i64,
     value: f64,
@@ -55,27 +73,38 @@ pub struct RowBatch {
     location: Location,
     opened: Instant,
     text: String,
+    /// Keys and values as they came, should Cassandra refuse a row.
+    records: Vec<u8>,
     rows: Vec<Row>,
 }
 
 impl RowBatch {
     /// Opens a batch for the partition of `reading`.
     pub fn open(site_id: Arc<str>, hour_ms: i64, location: Location, now: Instant) -> Self {
-        Self { site_id, hour_ms, location, opened: now, text: String::new(), rows: Vec::new() }
+        Self {
+            site_id,
+            hour_ms,
+            location,
+            opened: now,
+            text: String::new(),
+            records: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
-    /// Adds a reading of the batch's own site and hour.
-    pub fn push(&mut self, offset: RecordOffset, reading: &Reading<'_>) {
+    /// Adds the reading of a record, which is of the batch's own site and hour.
+    pub fn push(&mut self, record: &Record<'_>, reading: &Reading<'_>) {
         debug_assert_eq!(*self.site_id, *reading.site_id);
-        // A run's readings come together, so its id is stored once.
-        let run = match self.rows.last() {
-            Some(row) if self.slice(row.run) == reading.run => row.run,
-            _ => self.keep(&reading.run),
-        };
+        let run = self.keep_run(&reading.run);
         let sensor_id = self.keep(&reading.sensor_id);
+        let key = record.key.map(|key| self.keep_bytes(key));
+        let value = self.keep_bytes(record.value.unwrap_or_default());
         self.location = reading.location;
         self.rows.push(Row {
-            offset,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key,
+            record: value,
             ts_ms: reading.ts,
             seq: reading.seq,
             value: reading.value,
@@ -86,17 +115,64 @@ impl RowBatch {
         });
     }
 
+    /// A run's readings come together, so its id is stored once.
+    fn keep_run(&mut self, run: &str) -> Span {
+        match self.rows.last() {
+            Some(row) if self.slice(row.run) == run => row.run,
+            _ => self.keep(run),
+        }
+    }
+
     fn keep(&mut self, text: &str) -> Span {
-        // A batch is flushed at 8 MiB at the latest and an id has at most 128 bytes.
-        let at = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let span = Span { start: at(self.text.len()), bytes: at(text.len()) };
+        let span = Span::new(self.text.len(), text.len());
         self.text.push_str(text);
         span
     }
 
+    fn keep_bytes(&mut self, bytes: &[u8]) -> Span {
+        let span = Span::new(self.records.len(), bytes.len());
+        self.records.extend_from_slice(bytes);
+        span
+    }
+
     fn slice(&self, span: Span) -> &str {
-        let start = span.start as usize;
-        &self.text[start..start + span.bytes as usize]
+        &self.text[span.range()]
+    }
+
+    fn bytes_of(&self, span: Span) -> &[u8] {
+        &self.records[span.range()]
+    }
+
+    /// Parts the rows into two halves.
+    pub fn split(&self) -> [Self; 2] {
+        let (first, second) = self.rows.split_at(self.rows.len() / 2);
+        [first, second].map(|rows| {
+            let site_id = Arc::clone(&self.site_id);
+            let mut half = Self::open(site_id, self.hour_ms, self.location, self.opened);
+            for row in rows {
+                let run = half.keep_run(self.slice(row.run));
+                let sensor_id = half.keep(self.slice(row.sensor_id));
+                let key = row.key.map(|key| half.keep_bytes(self.bytes_of(key)));
+                let record = half.keep_bytes(self.bytes_of(row.record));
+                half.rows.push(Row { key, record, sensor_id, run, ..*row });
+            }
+            half
+        })
+    }
+
+    /// Turns the only row back into its record; `None` if there are more.
+    pub fn dead_letter(&self, partition: i32, rejection: Rejection) -> Option<DeadLetter> {
+        let [row] = self.rows.as_slice() else {
+            return None;
+        };
+        let record = Record {
+            partition,
+            offset: row.offset,
+            timestamp_ms: row.timestamp_ms,
+            key: row.key.map(|key| self.bytes_of(key)),
+            value: Some(self.bytes_of(row.record)),
+        };
+        Some(DeadLetter::new(&record, Vec::new(), 0, rejection))
     }
 
     /// Returns the partition key's site.

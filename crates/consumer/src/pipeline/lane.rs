@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::batch::RowBatch;
 use super::ledger::{Ledger, NextOffset, RecordOffset};
+use super::record::Record;
 use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
@@ -65,6 +66,18 @@ impl Lane {
         }
     }
 
+    /// Begins anew under another epoch, as if the partition had just been assigned, and returns the
+    /// open batches: their records do not come again.
+    pub(super) fn restart(&mut self, epoch: Epoch) -> Vec<RowBatch> {
+        self.epoch = epoch;
+        self.ledger = Ledger::default();
+        self.commit = None;
+        self.committed = None;
+        self.due.clear();
+        self.rows_open = 0;
+        self.sites.values_mut().flat_map(|site| site.open.drain(..)).collect()
+    }
+
     /// Notes that a record came in; returns false if this assignment has seen it before.
     pub(super) fn receive(&mut self, offset: RecordOffset) -> bool {
         if self.ledger.prefix().is_none() {
@@ -77,7 +90,7 @@ impl Lane {
     /// Adds a row; returns the batch that is full by it.
     pub(super) fn add(
         &mut self,
-        offset: RecordOffset,
+        record: &Record<'_>,
         reading: &Reading<'_>,
         run: &Arc<str>,
         known: &mut Known,
@@ -99,7 +112,7 @@ impl Lane {
             site.open.len() - 1
         });
         let batch = &mut site.open[position];
-        batch.push(offset, reading);
+        batch.push(record, reading);
         self.rows_open += 1;
         let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
         full.then(|| {
@@ -153,6 +166,13 @@ impl Lane {
     pub(super) fn site_written(&mut self) {
         if let Some(commit) = &mut self.commit {
             commit.site_writes = commit.site_writes.saturating_sub(1);
+        }
+    }
+
+    /// Notes that one of the commit's writes was parted into two.
+    pub(super) fn site_write_split(&mut self) {
+        if let Some(commit) = &mut self.commit {
+            commit.site_writes += 1;
         }
     }
 

@@ -80,6 +80,12 @@ impl Ledger {
         self.started.then_some(NextOffset(self.prefix))
     }
 
+    /// Tells whether a record lies below everything that is open. Within an assignment Kafka never
+    /// goes back, unless the partition itself began anew.
+    pub fn is_behind(&self, RecordOffset(offset): RecordOffset) -> bool {
+        self.started && offset < self.prefix
+    }
+
     /// Tells whether every received record is durable.
     pub fn is_drained(&self) -> bool {
         self.prefix == self.received

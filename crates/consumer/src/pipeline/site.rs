@@ -40,6 +40,19 @@ pub struct SiteWrite {
     pub sensors: Vec<(Box<str>, LatestReading)>,
 }
 
+impl SiteWrite {
+    /// Parts the news into two halves; `None` if it is about one thing only.
+    pub fn split(mut self) -> Option<[Self; 2]> {
+        let location = self.location.take();
+        if self.sensors.len() + usize::from(location.is_some()) < 2 {
+            return None;
+        }
+        let second = self.sensors.split_off(self.sensors.len() / 2);
+        let site_id = Arc::clone(&self.site_id);
+        Some([Self { location, ..self }, Self { site_id, location: None, sensors: second }])
+    }
+}
+
 /// News of one site.
 #[derive(Debug, Default)]
 pub(super) struct SiteNews {

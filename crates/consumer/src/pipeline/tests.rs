@@ -12,9 +12,11 @@ const LIMITS: Limits = Limits {
     writes_in_flight_max: 8,
     rows_buffered_max: 1_000,
     commit_interval: Duration::from_secs(1),
+    clock_ahead_max: Duration::from_hours(2),
 };
 
 const START_MS: i64 = 1_764_000_000_000;
+const TIME_TO_LIVE: Duration = Duration::from_hours(24);
 
 /// Record number `seq` of a site's sensor, one millisecond after the one before.
 fn record(site: u32, sensor: u32, seq: i64) -> Vec<u8> {
@@ -35,26 +37,50 @@ struct Trial {
 
 impl Trial {
     fn new(partitions: &[i32]) -> Self {
-        let (mut pipeline, now) = (Pipeline::new(LIMITS), Instant::now());
+        let (mut pipeline, now) = (Pipeline::new(LIMITS, Some(TIME_TO_LIVE), 1), Instant::now());
         pipeline.assign(partitions.iter().copied(), now);
         Self { pipeline, now, under_way: Vec::new() }
     }
 
-    fn accept(&mut self, partition: i32, offset: u64, record: &[u8]) -> Accepted {
-        self.pipeline.accept(partition, RecordOffset(offset), record, self.now)
+    fn accept(&mut self, partition: i32, offset: u64, value: &[u8]) -> Accepted {
+        self.accept_at(partition, offset, value, START_MS)
+    }
+
+    fn accept_at(&mut self, partition: i32, offset: u64, value: &[u8], now_ms: i64) -> Accepted {
+        let record = Record {
+            partition,
+            offset: RecordOffset(offset),
+            timestamp_ms: Some(START_MS),
+            key: Some(b"key"),
+            value: Some(value),
+        };
+        let accepted = self.pipeline.accept(&record, self.now, now_ms);
+        if let Accepted::Rejected(rejection) = &accepted {
+            let headers = vec![("trace".to_owned(), None)];
+            self.pipeline.bury(DeadLetter::new(&record, headers, 2, rejection.clone()));
+        }
+        accepted
     }
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.pipeline.tick(self.now);
-        while let Some(write) = self.pipeline.next_write() {
+        while let Some(write) = self.pipeline.next_write(self.now) {
             self.under_way.push(write);
         }
     }
 
+    fn finish(&mut self, (ticket, write): (Ticket, Write), ended: Ended) {
+        self.pipeline.finish(ticket, write, ended, self.now);
+    }
+
     fn finish_all(&mut self) {
-        for (ticket, write) in self.under_way.drain(..) {
-            self.pipeline.finish(ticket, &write);
+        self.end_all(&Ended::Durable);
+    }
+
+    fn end_all(&mut self, ended: &Ended) {
+        for write in std::mem::take(&mut self.under_way) {
+            self.finish(write, ended.clone());
         }
     }
 
@@ -66,7 +92,7 @@ impl Trial {
     fn row_counts(&self) -> Vec<usize> {
         let batches = self.under_way.iter().filter_map(|(_, write)| match write {
             Write::Rows(batch) => Some(batch.len()),
-            Write::Site(_) => None,
+            Write::Site(_) | Write::DeadLetter(_) => None,
         });
         batches.collect()
     }
@@ -111,12 +137,12 @@ fn a_commit_waits_for_the_lowest_open_write_and_for_the_latest_table() {
     assert!(trial.under_way.is_empty());
 
     // Site 1 holds the odd offsets. Without the even ones nothing but the start is durable.
-    trial.pipeline.finish(odd.0, &odd.1);
+    trial.finish(odd, Ended::Durable);
     trial.pass(LIMITS.commit_interval);
     trial.finish_all();
     assert!(trial.commits().is_empty(), "offset 100 is still open");
 
-    trial.pipeline.finish(even.0, &even.1);
+    trial.finish(even, Ended::Durable);
     trial.accept(3, 108, &record(0, 1, 108));
     trial.pass(LIMITS.commit_interval);
     assert!(trial.commits().is_empty(), "the latest table does not know yet");
@@ -162,15 +188,154 @@ fn rows_in_memory_are_bounded_and_given_back() {
     assert_eq!((trial.pipeline.rows_buffered(), trial.pipeline.in_flight()), (0, 0));
 }
 
+/// I5: what breaks the contract goes to the dead-letter topic alone, as it came, and its offset is
+/// released only then.
 #[test]
-fn a_record_that_breaks_the_contract_does_not_hold_up_the_rest() {
+fn a_record_that_breaks_the_contract_becomes_a_dead_letter() {
     let mut trial = Trial::new(&[0]);
     trial.accept(0, 0, &record(1, 1, 0));
     assert!(matches!(trial.accept(0, 1, b"not a reading"), Accepted::Rejected(_)));
     trial.accept(0, 2, &record(1, 1, 2));
     trial.pass(LIMITS.batch_age_max);
+    let position = trial.under_way.iter().position(|(_, w)| matches!(w, Write::DeadLetter(_)));
+    let letter = trial.under_way.remove(position.unwrap());
+    trial.finish_all();
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(1)));
+    let Write::DeadLetter(content) = &letter.1 else { unreachable!() };
+    assert_eq!(content.value.as_deref(), Some(&b"not a reading"[..]));
+    assert_eq!((content.partition, content.offset), (0, RecordOffset(1)));
+    assert_eq!((content.key.as_deref(), content.attempts_before), (Some(&b"key"[..]), 2));
+    assert_eq!(content.rejection.reason, Reason::Malformed);
+    assert_eq!(content.headers, [("trace".to_owned(), None)]);
+    trial.finish(letter, Ended::Durable);
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(3)));
+    assert_eq!(trial.pipeline.dead_letter_bytes(), 0);
+}
+
+#[test]
+fn a_reading_from_the_future_is_a_dead_letter_and_one_past_its_time_is_nothing() {
+    let mut trial = Trial::new(&[0]);
+    let (ahead_ms, life_ms) = (2 * 3_600_000, 24 * 3_600_000);
+    let late = trial.accept_at(0, 0, &record(1, 1, 0), START_MS + life_ms);
+    assert!(matches!(late, Accepted::Expired), "{late:?}");
+    let in_time = trial.accept_at(0, 1, &record(1, 1, 1), START_MS + life_ms);
+    assert!(matches!(in_time, Accepted::Row), "{in_time:?}");
+    let ahead = trial.accept_at(0, 2, &record(1, 1, 0), START_MS - ahead_ms - 1);
+    let Accepted::Rejected(rejection) = ahead else { panic!("{ahead:?}") };
+    assert_eq!(rejection.reason, Reason::ClockAhead);
+    let near = trial.accept_at(0, 3, &record(1, 1, 0), START_MS - ahead_ms);
+    assert!(matches!(near, Accepted::Row), "{near:?}");
+    trial.pass(LIMITS.batch_age_max);
+    trial.finish_all();
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(4)), "an expired reading is done");
+}
+
+/// I5: of a batch that Cassandra refuses, exactly the row to blame becomes a dead letter.
+#[test]
+fn a_refused_batch_is_parted_down_to_the_row_to_blame() {
+    let mut trial = Trial::new(&[0]);
+    for offset in 0..4_u32 {
+        trial.accept(0, offset.into(), &record(1, 1, offset.into()));
+    }
+    let (mut written, mut letters) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        trial.pass(LIMITS.batch_age_max);
+        for (ticket, write) in std::mem::take(&mut trial.under_way) {
+            let ended = match &write {
+                Write::Rows(batch) if batch.offsets().any(|o| o == RecordOffset(2)) => {
+                    Ended::Refused("the guardrail".into())
+                }
+                Write::Rows(batch) => {
+                    written.extend(batch.offsets());
+                    Ended::Durable
+                }
+                Write::Site(_) => Ended::Durable,
+                Write::DeadLetter(letter) => {
+                    letters.push(letter.clone());
+                    Ended::Durable
+                }
+            };
+            trial.finish((ticket, write), ended);
+        }
+    }
+    written.sort_unstable();
+    assert_eq!(written, [0, 1, 3].map(RecordOffset));
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!(
+        (letter.offset, letter.rejection.reason),
+        (RecordOffset(2), Reason::RefusedByCassandra)
+    );
+    assert_eq!(letter.value, Some(record(1, 1, 2)), "byte for byte");
+    assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(4)));
+    assert_eq!(trial.pipeline.rows_buffered(), 0);
+}
+
+/// I5: an outage repeats, without end and one write at a time, and makes no dead letter.
+#[test]
+fn an_outage_is_waited_out_one_write_at_a_time() {
+    let mut trial = Trial::new(&[0]);
+    for offset in 0..40_u32 {
+        trial.accept(0, offset.into(), &record(offset % 10, 1, offset.into()));
+    }
+    trial.pass(Duration::ZERO);
+    assert_eq!(trial.under_way.len(), LIMITS.writes_in_flight_max);
+    trial.end_all(&Ended::Failed);
+    assert!(trial.pipeline.is_cassandra_away() && !trial.pipeline.has_room());
+    let mut attempts = 0;
+    for _ in 0..600 {
+        trial.pass(Duration::from_millis(100));
+        assert!(trial.under_way.len() <= 1, "{}", trial.under_way.len());
+        attempts += trial.under_way.len();
+        trial.end_all(&Ended::Failed);
+    }
+    assert!((30..300).contains(&attempts), "{attempts} attempts in a minute");
+    assert_eq!(trial.pipeline.rows_buffered(), 40);
+
+    while trial.pipeline.rows_buffered() > 0 {
+        trial.pass(Duration::from_millis(100));
+        trial.finish_all();
+    }
+    assert!(!trial.pipeline.is_cassandra_away() && trial.pipeline.has_room());
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(40)));
+}
+
+/// Nobody is left who could find out that Cassandra is back, so the next write does.
+#[test]
+fn an_outage_does_not_outlive_the_writes_that_saw_it() {
+    let mut trial = Trial::new(&[0]);
+    for offset in 0..40_u32 {
+        trial.accept(0, offset.into(), &record(offset % 10, 1, offset.into()));
+    }
+    trial.pass(Duration::ZERO);
+    trial.end_all(&Ended::Failed);
+    trial.pipeline.remove(&[0]);
+    trial.pipeline.assign([0], trial.now);
+    assert!(trial.pipeline.has_room());
+}
+
+/// A topic that was deleted and made again begins at offset 0.
+#[test]
+fn a_partition_that_begins_anew_is_read_from_its_start() {
+    let mut trial = Trial::new(&[0]);
+    for offset in 100..104_u32 {
+        trial.accept(0, offset.into(), &record(1, 1, offset.into()));
+    }
+    trial.pass(Duration::ZERO);
+    trial.finish_all();
+    trial.accept(0, 104, &record(1, 1, 104));
+    for offset in 0..3_u32 {
+        let accepted = trial.accept(0, offset.into(), &record(2, 1, offset.into()));
+        assert!(matches!(accepted, Accepted::Row), "{accepted:?}");
+    }
+    trial.pass(LIMITS.batch_age_max);
+    assert_eq!(trial.row_counts(), [1, 3], "the last record of the old partition is not lost");
     trial.finish_all();
     assert_eq!(trial.pipeline.durable(0), Some(NextOffset(3)));
+    trial.pass(LIMITS.commit_interval);
+    trial.finish_all();
+    assert_eq!(trial.commits(), [(0, 3)]);
+    assert_eq!(trial.pipeline.rows_buffered(), 0);
 }
 
 #[test]
@@ -222,7 +387,7 @@ fn settling_leaves_nothing_open() {
     let mut rounds = 0;
     while !trial.pipeline.is_settled(&[0, 1, 2]) {
         trial.pipeline.settle(&[0, 1, 2], trial.now);
-        while let Some(write) = trial.pipeline.next_write() {
+        while let Some(write) = trial.pipeline.next_write(trial.now) {
             trial.under_way.push(write);
         }
         trial.finish_all();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use runtime::Shutdown;
 use scylla::client::session::Session;
-use scylla::cluster::metadata::{ColumnType, NativeType};
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
@@ -15,41 +14,12 @@ use crate::error::{ConsumerError, is_worth_waiting};
 use crate::pipeline::site::SiteWrite;
 use crate::settings::ConsumerSettings;
 
-use NativeType::{BigInt, Double, Text, Timestamp};
+use super::schema::{
+    self, Column, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES, SchemaError, Table,
+};
 
 /// Time between two looks for tables that are not there yet.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Name and type of a column.
-type Column = (&'static str, NativeType);
-
-/// Columns of `readings` in the order in which [`super::values`] writes them; the write timestamp
-/// follows.
-const ROW_COLUMNS: [Column; 9] = [
-    ("site_id", Text),
-    ("hour", Timestamp),
-    ("sensor_id", Text),
-    ("ts", Timestamp),
-    ("run", Text),
-    ("seq", BigInt),
-    ("value", Double),
-    ("unit", Text),
-    ("status", Text),
-];
-const LOCATION_COLUMNS: [Column; 2] = [("lat", Double), ("lon", Double)];
-const LATEST_COLUMNS: [Column; 8] = [
-    ("site_id", Text),
-    ("sensor_id", Text),
-    ("ts", Timestamp),
-    ("value", Double),
-    ("unit", Text),
-    ("status", Text),
-    ("run", Text),
-    ("seq", BigInt),
-];
-const SENSOR_COLUMNS: [Column; 4] =
-    [("site_id", Text), ("sensor_id", Text), ("kind", Text), ("unit", Text)];
-const SITE_COLUMNS: [Column; 3] = [("site_id", Text), ("lat", Double), ("lon", Double)];
 
 /// All statements of the sink.
 pub(super) struct Statements {
@@ -106,77 +76,27 @@ fn unlogged(consistency: Consistency) -> Batch {
     batch
 }
 
-/// Prepares everything, waiting for tables that are not there yet; `None` when asked to stop.
+/// What the tables are and how they are written to.
+pub(super) struct Prepared {
+    pub(super) statements: Statements,
+    /// How long after its event time a row of `readings` expires.
+    pub(super) time_to_live: Option<Duration>,
+}
+
+/// Compares the tables and prepares everything, waiting for tables that are not there yet; `None`
+/// when asked to stop.
 pub(super) async fn prepare(
     session: &Session,
     settings: &ConsumerSettings,
     shutdown: &Shutdown,
-) -> Result<Option<Statements>, ConsumerError> {
-    let keyspace = &settings.cassandra.keyspace;
-    let consistency = settings.consistency.into();
-    let latest_consistency = settings.latest_consistency.into();
-    let with_location = [&ROW_COLUMNS[..], &LOCATION_COLUMNS[..]].concat();
-    let inserts: [(&str, &[Column], Consistency); 5] = [
-        ("readings", &with_location, consistency),
-        ("readings", &ROW_COLUMNS, consistency),
-        ("latest", &LATEST_COLUMNS, latest_consistency),
-        ("sensors", &SENSOR_COLUMNS, latest_consistency),
-        ("sites", &SITE_COLUMNS, latest_consistency),
-    ];
-    let mut prepared = Vec::new();
-    for (table, columns, consistency) in inserts {
-        let insert = insert(keyspace, table, columns);
-        let statement = prepare_one(session, &insert, columns, shutdown).await?;
-        let Some(mut statement) = statement else {
-            return Ok(None);
-        };
-        statement.set_is_idempotent(true);
-        statement.set_consistency(consistency);
-        prepared.push(statement);
-    }
-    let Ok([row_with_location, row, latest, sensor, site]) =
-        <[PreparedStatement; 5]>::try_from(prepared)
-    else {
-        return Ok(None);
-    };
-    let row_batches = (0..=settings.limits.batch_rows_max).map(|_| OnceLock::new()).collect();
-    Ok(Some(Statements {
-        row_with_location,
-        row,
-        latest,
-        sensor,
-        site,
-        consistency,
-        latest_consistency,
-        row_batches,
-    }))
-}
-
-fn insert(keyspace: &str, table: &str, columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let marks = vec!["?"; columns.len()].join(", ");
-    let names = names.join(", ");
-    format!("INSERT INTO {keyspace}.{table} ({names}) VALUES ({marks}) USING TIMESTAMP ?")
-}
-
-async fn prepare_one(
-    session: &Session,
-    insert: &str,
-    columns: &[Column],
-    shutdown: &Shutdown,
-) -> Result<Option<PreparedStatement>, ConsumerError> {
-    let misfit = |reason| ConsumerError::Schema { statement: insert.to_owned(), reason };
+) -> Result<Option<Prepared>, ConsumerError> {
     loop {
-        let error = match session.prepare(insert).await {
-            Ok(prepared) => {
-                check(&prepared, columns).map_err(misfit)?;
-                return Ok(Some(prepared));
-            }
-            Err(error) => error,
+        let error = match attempt(session, settings).await {
+            Ok(prepared) => return Ok(Some(prepared)),
+            Err(SchemaError::Misfit(problems)) => return Err(misfit(settings, &problems)),
+            Err(SchemaError::Missing(table)) => format!("{table} is missing"),
+            Err(SchemaError::Unanswered(error)) => error,
         };
-        if !is_worth_waiting(&error) {
-            return Err(misfit(error.to_string()));
-        }
         warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
         if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
             return Ok(None);
@@ -184,13 +104,59 @@ async fn prepare_one(
     }
 }
 
-/// Values are written without a check of their own, so the types are compared here, once.
-fn check(prepared: &PreparedStatement, columns: &[Column]) -> Result<(), String> {
-    let specs = prepared.get_variable_col_specs();
-    for (spec, (name, expected)) in specs.iter().zip(columns) {
-        if spec.typ() != &ColumnType::Native(expected.clone()) {
-            return Err(format!("column {name} is {:?}, not {expected:?}", spec.typ()));
+pub(super) fn misfit(settings: &ConsumerSettings, problems: &[String]) -> ConsumerError {
+    let keyspace = settings.cassandra.keyspace.clone();
+    ConsumerError::Schema { keyspace, problems: problems.join("; ") }
+}
+
+/// Compares the tables and prepares everything, once.
+pub(super) async fn attempt(
+    session: &Session,
+    settings: &ConsumerSettings,
+) -> Result<Prepared, SchemaError> {
+    let keyspace = &settings.cassandra.keyspace;
+    let time_to_live = schema::check(session, keyspace).await?;
+    let consistency = settings.consistency.into();
+    let latest_consistency = settings.latest_consistency.into();
+    let (columns, statics) = (READINGS.columns, READINGS_STATIC);
+    let prepare = async |table: &Table, columns, consistency, expires| {
+        prepare_one(session, &insert(keyspace, table, columns, expires), consistency).await
+    };
+    let statements = Statements {
+        row_with_location: prepare(&READINGS, columns, consistency, true).await?,
+        row: prepare(&READINGS, &columns[..columns.len() - statics], consistency, true).await?,
+        latest: prepare(&LATEST, LATEST.columns, latest_consistency, false).await?,
+        sensor: prepare(&SENSORS, SENSORS.columns, latest_consistency, false).await?,
+        site: prepare(&SITES, SITES.columns, latest_consistency, false).await?,
+        consistency,
+        latest_consistency,
+        row_batches: (0..=settings.limits.batch_rows_max).map(|_| OnceLock::new()).collect(),
+    };
+    Ok(Prepared { statements, time_to_live })
+}
+
+/// The write timestamp, and where rows expire the time to live, follow the columns.
+fn insert(keyspace: &str, table: &Table, columns: &[Column], expires: bool) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let marks = vec!["?"; columns.len()].join(", ");
+    let (table, names) = (table.name, names.join(", "));
+    let using = if expires { "TIMESTAMP ? AND TTL ?" } else { "TIMESTAMP ?" };
+    format!("INSERT INTO {keyspace}.{table} ({names}) VALUES ({marks}) USING {using}")
+}
+
+async fn prepare_one(
+    session: &Session,
+    insert: &str,
+    consistency: Consistency,
+) -> Result<PreparedStatement, SchemaError> {
+    let mut statement = session.prepare(insert).await.map_err(|error| {
+        if is_worth_waiting(&error) {
+            SchemaError::Unanswered(error.to_string())
+        } else {
+            SchemaError::Misfit(vec![format!("`{insert}`: {error}")])
         }
-    }
-    Ok(())
+    })?;
+    statement.set_is_idempotent(true);
+    statement.set_consistency(consistency);
+    Ok(statement)
 }

@@ -6,6 +6,7 @@ use scylla::serialize::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
+use super::schema;
 use crate::pipeline::batch::{RowBatch, RowView};
 use crate::pipeline::site::{LatestReading, SiteWrite};
 
@@ -27,10 +28,38 @@ fn double(writer: &mut RowWriter<'_>, value: f64) -> Written {
     cell(writer, &value.to_be_bytes())
 }
 
+fn int(writer: &mut RowWriter<'_>, value: i32) -> Written {
+    cell(writer, &value.to_be_bytes())
+}
+
 /// The write timestamp is the event time in microseconds: a replay writes the same cells (I3), and
 /// of two readings for the same cell the newer one stays.
 fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
     bigint(writer, ts_ms.saturating_mul(1_000))
+}
+
+/// When rows of `readings` expire.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetime {
+    /// How long after its event time a row expires, in milliseconds; `None` is never.
+    pub(super) time_to_live_ms: Option<i64>,
+    /// The time of the write, epoch milliseconds.
+    pub(super) now_ms: i64,
+}
+
+impl Lifetime {
+    /// Returns the time to live of a row written now, in seconds, so that it ends when it would
+    /// have, had it been written at its event time: a replay keeps no row longer (I3).
+    fn left_s(self, ts_ms: i64) -> i32 {
+        const NEVER: i32 = 0;
+        let Some(time_to_live_ms) = self.time_to_live_ms else {
+            return NEVER;
+        };
+        let left_ms = ts_ms.saturating_add(time_to_live_ms) - self.now_ms;
+        // It may have expired since it was taken in, and 0 would keep it for good.
+        let seconds = (left_ms / 1_000).max(1);
+        i32::try_from(seconds).unwrap_or(i32::MAX).min(schema::TIME_TO_LIVE_MAX_S)
+    }
 }
 
 /// One row of `readings`.
@@ -38,11 +67,12 @@ pub(super) struct RowValues<'a> {
     pub(super) batch: &'a RowBatch,
     pub(super) row: RowView<'a>,
     pub(super) with_location: bool,
+    pub(super) lifetime: Lifetime,
 }
 
 impl SerializeRow for RowValues<'_> {
     fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
-        let Self { batch, row, with_location } = self;
+        let Self { batch, row, with_location, lifetime } = self;
         text(writer, batch.site_id())?;
         bigint(writer, batch.hour_ms())?;
         text(writer, row.sensor_id)?;
@@ -56,7 +86,8 @@ impl SerializeRow for RowValues<'_> {
             double(writer, batch.location().lat)?;
             double(writer, batch.location().lon)?;
         }
-        write_timestamp(writer, row.ts_ms)
+        write_timestamp(writer, row.ts_ms)?;
+        int(writer, lifetime.left_s(row.ts_ms))
     }
 
     fn is_empty(&self) -> bool {
@@ -65,10 +96,10 @@ impl SerializeRow for RowValues<'_> {
 }
 
 /// Returns the values of a batch of rows, of which the first carries the location.
-pub(super) fn rows(batch: &RowBatch) -> Vec<RowValues<'_>> {
+pub(super) fn rows(batch: &RowBatch, lifetime: Lifetime) -> Vec<RowValues<'_>> {
     let rows = (0..batch.len()).filter_map(|position| batch.row(position));
     rows.enumerate()
-        .map(|(position, row)| RowValues { batch, row, with_location: position == 0 })
+        .map(|(position, row)| RowValues { batch, row, with_location: position == 0, lifetime })
         .collect()
 }
 
@@ -129,5 +160,22 @@ impl SerializeRow for SiteValues<'_> {
 
     fn is_empty(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_expires_at_the_same_moment_whenever_it_is_written() {
+        let ts_ms = 1_764_000_000_000;
+        let left_s = |now_ms| Lifetime { time_to_live_ms: Some(86_400_000), now_ms }.left_s(ts_ms);
+        assert_eq!(left_s(ts_ms), 86_400);
+        assert_eq!(left_s(ts_ms + 3_600_000), 82_800);
+        assert_eq!(left_s(ts_ms - 60_000), 86_460, "a clock that is ahead");
+        assert_eq!(left_s(ts_ms + 86_400_000), 1, "0 would mean for good");
+        let forever = Lifetime { time_to_live_ms: None, now_ms: ts_ms };
+        assert_eq!(forever.left_s(ts_ms), 0);
     }
 }

@@ -31,6 +31,7 @@ struct State {
     requests: Option<SyncSender<TopicPartitionList>>,
     thread: Option<JoinHandle<()>>,
     under_way: bool,
+    succeeded: bool,
     failure: Option<KafkaError>,
 }
 
@@ -66,6 +67,11 @@ impl Committer {
         // There is one place in the channel and it is free.
         let sent = state.requests.as_ref().is_some_and(|sender| sender.try_send(offsets).is_ok());
         state.under_way = sent;
+    }
+
+    /// Tells, once, whether a commit worked.
+    pub(super) fn take_success(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().succeeded)
     }
 
     /// Returns the failure of an earlier commit, once.
@@ -112,6 +118,7 @@ impl Shared {
             let outcome = consumer.commit(&offsets, CommitMode::Sync);
             let mut state = self.lock();
             state.under_way = false;
+            state.succeeded = outcome.is_ok();
             state.failure = outcome.err();
             self.changed.notify_all();
         }

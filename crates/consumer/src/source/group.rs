@@ -16,6 +16,7 @@ use super::committer::Committer;
 use crate::engine::Engine;
 use crate::error::ConsumerError;
 use crate::pipeline::{Commit, Pipeline};
+use crate::settings::ConsumerSettings;
 
 /// What librdkafka calls back; always on the thread that polls, so the locks are never fought over.
 pub(super) struct Group {
@@ -24,17 +25,20 @@ pub(super) struct Group {
     /// One past the last record of each partition, as librdkafka last heard.
     high_watermarks: Mutex<BTreeMap<i32, u64>>,
     drain_timeout: Duration,
+    membership: Mutex<Membership>,
     reassigned: AtomicBool,
     committer: Committer,
 }
 
 impl Group {
-    pub(super) fn new(topic: &str, engine: Engine, drain_timeout: Duration) -> Self {
+    pub(super) fn new(topic: &str, engine: Engine, settings: &ConsumerSettings) -> Self {
+        let session_timeout = Duration::from_millis(settings.group.session_timeout_ms.into());
         Self {
             topic: topic.to_owned(),
             engine: Mutex::new(engine),
             high_watermarks: Mutex::default(),
-            drain_timeout,
+            drain_timeout: settings.drain_timeout,
+            membership: Mutex::new(Membership::new(session_timeout, Instant::now())),
             reassigned: AtomicBool::new(false),
             committer: Committer::idle(),
         }
@@ -46,6 +50,20 @@ impl Group {
 
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the group is about to be heard.
+    pub(super) fn polling(&self, now: Instant) {
+        self.membership().polling(now);
+    }
+
+    /// Notes that the group took a commit.
+    pub(super) fn committed(&self) {
+        self.membership().confirmed();
+    }
+
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether partitions came since the last call.
@@ -108,8 +126,8 @@ impl Group {
     fn hand_over(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let started = Instant::now();
         let mut engine = self.engine();
-        if consumer.assignment_lost() {
-            // Somebody else may own them already: nothing may be committed.
+        if consumer.assignment_lost() || self.membership().is_doubtful(started) {
+            // Somebody else may own them already: nothing may be committed (I4).
             warn!(?partitions, "partitions lost");
             engine.pipeline.remove(partitions);
             return;
@@ -125,9 +143,42 @@ impl Group {
         drop(engine);
         if let Err(error) = self.commit_and_wait(&commits, started + 2 * self.drain_timeout) {
             warn!(?partitions, "last commit failed, readings will be repeated: {error}");
+            // The list may name partitions that stay.
+            self.engine().pipeline.repeat_commits();
         }
         let took_ms = started.elapsed().as_millis();
         info!(?partitions, took_ms, "partitions handed over");
+    }
+}
+
+/// Whether the group still counts on this member, as far as time can tell.
+///
+/// librdkafka knows a lost assignment, but forgets it in a rebalance that follows
+/// (librdkafka#5604).
+#[derive(Debug)]
+struct Membership {
+    session_timeout: Duration,
+    last_poll: Instant,
+    doubtful: bool,
+}
+
+impl Membership {
+    fn new(session_timeout: Duration, now: Instant) -> Self {
+        Self { session_timeout, last_poll: now, doubtful: false }
+    }
+
+    fn polling(&mut self, now: Instant) {
+        self.doubtful = self.is_doubtful(now);
+        self.last_poll = now;
+    }
+
+    fn confirmed(&mut self) {
+        self.doubtful = false;
+    }
+
+    /// A process that stood still for longer than the session timeout may have been expelled.
+    fn is_doubtful(&self, now: Instant) -> bool {
+        self.doubtful || now.saturating_duration_since(self.last_poll) > self.session_timeout
     }
 }
 
@@ -152,6 +203,7 @@ impl ConsumerContext for Group {
                 let partitions = self.own_partitions(list);
                 let mut engine = self.engine();
                 engine.pipeline.assign(partitions.iter().copied(), Instant::now());
+                self.committed();
                 let owned = engine.pipeline.partitions().len();
                 drop(engine);
                 self.reassigned.store(true, Ordering::Relaxed);
@@ -176,4 +228,24 @@ pub(super) fn commit_list(topic: &str, commits: &[Commit]) -> KafkaResult<TopicP
         list.add_partition_offset(topic, *partition, Offset::Offset(next))?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I4: standing still for too long is as good as a loss, until the group says otherwise.
+    #[test]
+    fn a_member_that_stood_still_is_doubtful_until_a_commit_works() {
+        let (start, timeout) = (Instant::now(), Duration::from_secs(10));
+        let mut membership = Membership::new(timeout, start);
+        membership.polling(start + timeout);
+        assert!(!membership.is_doubtful(start + timeout));
+        assert!(membership.is_doubtful(start + 3 * timeout), "within a poll");
+        membership.polling(start + 3 * timeout);
+        membership.polling(start + 3 * timeout);
+        assert!(membership.is_doubtful(start + 3 * timeout), "between two polls");
+        membership.confirmed();
+        assert!(!membership.is_doubtful(start + 3 * timeout));
+    }
 }

@@ -1,0 +1,93 @@
+//! Puts records that can never be rows on the dead-letter topic, acknowledged by all replicas (I5).
+
+use std::time::Duration;
+
+use domain::dead_letter::{
+    ATTEMPTS_HEADER, DETAIL_HEADER, HEADER_PREFIX, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER,
+    SERVICE_HEADER, TIMESTAMP_HEADER, TOPIC_HEADER,
+};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use runtime::kafka::{KafkaSettings, TopicSpec};
+
+use super::Outcome;
+use crate::error::{ConsumerError, Disposition, dead_letter_disposition};
+use crate::pipeline::record::DeadLetter;
+
+/// Longest wait for a place in the client's queue, after which the core tries again.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+const SERVICE: &str = concat!("consumer ", env!("CARGO_PKG_VERSION"));
+
+/// A producer for the dead-letter topic.
+pub(crate) struct DeadLetters {
+    producer: FutureProducer,
+    /// Topic that the records come from.
+    origin: String,
+    topic: String,
+}
+
+impl DeadLetters {
+    /// Makes the producer; the brokers need not answer yet.
+    pub(crate) fn new(kafka: &KafkaSettings, topic: &str) -> Result<Self, KafkaError> {
+        let producer = kafka
+            .client("sensorium-consumer-dlq")
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Kafka away means wait.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "5")
+            .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string())
+            .create()?;
+        Ok(Self { producer, origin: kafka.topic.clone(), topic: topic.to_owned() })
+    }
+
+    /// Writes one, and waits until all replicas have it.
+    pub(super) async fn write(&self, letter: &DeadLetter) -> Outcome {
+        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic)
+            .partition(letter.partition)
+            .headers(self.headers(letter));
+        if let Some(key) = &letter.key {
+            record = record.key(key);
+        }
+        if let Some(value) = &letter.value {
+            record = record.payload(value);
+        }
+        let Err((error, _)) = self.producer.send(record, Timeout::After(QUEUE_TIMEOUT)).await
+        else {
+            return Outcome::Durable;
+        };
+        match dead_letter_disposition(&error) {
+            Disposition::Retry => Outcome::Failed(error.to_string()),
+            Disposition::Poison | Disposition::Fatal => {
+                let (topic, offset) = (self.topic.clone(), letter.offset.0);
+                let partition = letter.partition;
+                let source = error;
+                Outcome::Fatal(ConsumerError::DeadLetter { topic, partition, offset, source })
+            }
+        }
+    }
+
+    fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
+        let own = letter.headers.iter().filter(|(name, _)| !name.starts_with(HEADER_PREFIX));
+        let headers = own.fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: value.as_ref() })
+        });
+        let timestamp = letter.timestamp_ms.map(|timestamp_ms| timestamp_ms.to_string());
+        let said = [
+            (TOPIC_HEADER, Some(self.origin.clone())),
+            (PARTITION_HEADER, Some(letter.partition.to_string())),
+            (OFFSET_HEADER, Some(letter.offset.0.to_string())),
+            (TIMESTAMP_HEADER, timestamp),
+            (REASON_HEADER, Some(letter.rejection.reason.name().to_owned())),
+            (DETAIL_HEADER, Some(letter.rejection.detail.clone())),
+            (ATTEMPTS_HEADER, Some((letter.attempts_before + 1).to_string())),
+            (SERVICE_HEADER, Some(SERVICE.to_owned())),
+        ];
+        let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        said.fold(headers, |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(&value) })
+        })
+    }
+}
