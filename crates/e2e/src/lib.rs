@@ -2,6 +2,7 @@
 //! own.
 
 pub mod database;
+pub mod topic;
 pub mod trial;
 
 use std::path::PathBuf;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use domain::simulation::RunReport;
 use localstack::Stack;
+use rdkafka::message::OwnedMessage;
 use tempfile::TempDir;
 use up::{Program, schema};
 
-use crate::{Database, program};
+use crate::{Database, program, topic};
 
 static TRIALS: AtomicU32 = AtomicU32::new(0);
 
@@ -56,6 +57,7 @@ impl Trial {
         let settings = BTreeMap::from([
             ("KAFKA_BOOTSTRAP_SERVERS", stack.bootstrap_servers()),
             ("KAFKA_TOPIC_NAME", format!("readings-{number}")),
+            ("KAFKA_DLQ_TOPIC_NAME", format!("dlq-{number}")),
             ("KAFKA_CONSUMER_GROUP_ID", format!("group-{number}")),
             ("CASSANDRA_CONTACT_POINTS", stack.contact_points()),
             ("CASSANDRA_KEYSPACE", format!("trial_{number}")),
@@ -76,6 +78,16 @@ impl Trial {
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         &self.settings["KAFKA_TOPIC_NAME"]
+    }
+
+    /// Returns the topic of the dead letters.
+    pub fn dead_letter_topic(&self) -> &str {
+        &self.settings["KAFKA_DLQ_TOPIC_NAME"]
+    }
+
+    /// Reads everything that is in a topic now.
+    pub fn read_topic(&self, topic: &str) -> Result<Vec<OwnedMessage>> {
+        topic::read(&self.settings["KAFKA_BOOTSTRAP_SERVERS"], topic)
     }
 
     /// Returns the keyspace.

@@ -49,11 +49,24 @@ fn tables_that_do_not_fit_are_refused_before_the_first_record() {
     let trial = Trial::new(shared_stack().unwrap()).unwrap();
     let database = trial.database().unwrap();
     database.execute("ALTER TABLE readings DROP status").unwrap();
+    database.execute("ALTER TABLE sensors WITH default_time_to_live = 60").unwrap();
+    database.execute("DROP TABLE latest").unwrap();
+    let key = "(site_id text, sensor_id text, ts timestamp, value double, unit text, status text, \
+        run text, seq int, PRIMARY KEY (sensor_id))";
+    database.execute(&format!("CREATE TABLE latest {key}")).unwrap();
     let mut consumer = trial.start("consumer", "consumer").unwrap();
     let complaint = consumer
         .wait_for("an error", Duration::from_secs(30), |line| line.level() == "ERROR")
         .unwrap();
     let text = complaint.message();
-    assert!(text.contains("status") && text.contains("infra/cassandra/init.cql"), "{text}");
+    for problem in [
+        "readings.status is missing",
+        "sensors has default_time_to_live = 60, 0 is needed",
+        "latest.seq is int, not bigint",
+        "the partition_key columns of latest are (sensor_id), not (site_id)",
+        "compare it with infra/cassandra/init.cql",
+    ] {
+        assert!(text.contains(problem), "`{problem}` is not in: {text}");
+    }
     assert_eq!(consumer.wait(Duration::from_secs(10)).unwrap().code(), Some(1));
 }
