@@ -1,7 +1,9 @@
 //! What the live tests share: real servers, and a trial with a topic, keyspace and group of its
 //! own.
 
+pub mod chaos;
 pub mod database;
+pub mod proxy;
 pub mod topic;
 pub mod trial;
 
@@ -39,14 +41,20 @@ pub fn own_stack() -> Result<Stack> {
     Stack::builder().start().context("real servers start")
 }
 
-/// Returns the path of a released program.
+/// Returns the path of a released program: the one that `SENSORIUM_<NAME>` names, or else the one
+/// in this target folder.
 pub fn program(name: &str) -> Result<PathBuf> {
-    // Test programs lie in target/PROFILE/deps.
-    let here = std::env::current_exe().context("a program knows where it is")?;
-    let target = here.ancestors().nth(3).context("test programs lie three folders deep")?;
-    let path = target.join("release").join(name);
-    if !path.is_file() {
-        bail!("{} is missing: run the tests with `cargo xtask test`", path.display());
+    let variable = format!("SENSORIUM_{}", name.to_uppercase());
+    if let Some(path) = std::env::var_os(&variable).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{variable} is {}, which is no file", path.display());
+        }
+        return Ok(path);
     }
-    Ok(path)
+    // Test programs lie in target/PROFILE/deps, others in target/PROFILE.
+    let here = std::env::current_exe().context("a program knows where it is")?;
+    let released = here.ancestors().skip(1).map(|folder| folder.join("release").join(name));
+    released.into_iter().find(|path| path.is_file()).with_context(|| {
+        format!("{name} is not built: use `cargo xtask test` or `cargo xtask chaos`")
+    })
 }

@@ -2,7 +2,8 @@
 //! has.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use domain::simulation::RunReport;
 use localstack::Stack;
 use rdkafka::message::OwnedMessage;
+use serde::Deserialize;
 use tempfile::TempDir;
 use up::{Program, schema};
 
@@ -34,6 +36,25 @@ impl Verdict {
     }
 }
 
+/// Numbers of readings, as the audit counts them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Counts {
+    /// Acknowledged by Kafka.
+    pub acknowledged: u64,
+    /// Found, as computed.
+    pub stored: u64,
+    /// Acknowledged and not found.
+    pub missing: u64,
+    /// Found, but made by no run.
+    pub phantom: u64,
+    /// Found, but not as computed.
+    pub corrupt: u64,
+    /// Found and made after the report was written: by a producer that was killed.
+    pub later: u64,
+    /// Whether the consumers had stored everything in time.
+    pub settled: Option<bool>,
+}
+
 /// A pipeline with names of its own on given servers.
 #[derive(Debug)]
 pub struct Trial {
@@ -44,8 +65,14 @@ pub struct Trial {
 impl Trial {
     /// Makes names that nobody else has, and the keyspace.
     pub fn new(stack: &Stack) -> Result<Self> {
-        let trial = Self::without_schema(stack)?;
-        schema::create(&stack.contact_points(), trial.keyspace(), 1)?;
+        Self::with_replicas(stack, 1)
+    }
+
+    /// The same with so many copies of everything, in Kafka and in Cassandra.
+    pub fn with_replicas(stack: &Stack, replicas: u32) -> Result<Self> {
+        let mut trial = Self::without_schema(stack)?;
+        trial.set("KAFKA_REPLICATION_FACTOR", replicas.into());
+        schema::create(&stack.contact_points(), trial.keyspace(), replicas)?;
         Ok(trial)
     }
 
@@ -75,6 +102,21 @@ impl Trial {
         self
     }
 
+    /// Returns the value of a setting that every trial has, or that was set.
+    pub fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns the folder of logs and reports, which goes with the trial.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves the folder behind.
+    pub fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         &self.settings["KAFKA_TOPIC_NAME"]
@@ -102,8 +144,19 @@ impl Trial {
 
     /// Starts a program; `name` tells its log from others.
     pub fn start(&self, binary: &str, name: &str) -> Result<Program> {
+        self.start_with(binary, name, &[])
+    }
+
+    /// The same with settings that are this process's alone.
+    pub fn start_with(
+        &self,
+        binary: &str,
+        name: &str,
+        settings: &[(&str, String)],
+    ) -> Result<Program> {
         let mut command = Command::new(program(binary)?);
-        command.envs(&self.settings).env("LOG_FORMAT", "json").stdout(Stdio::null());
+        command.envs(&self.settings).envs(settings.iter().map(|(name, value)| (name, value)));
+        command.env("LOG_FORMAT", "json").stdout(Stdio::null());
         Program::spawn(name, command, &self.folder.path().join(format!("{name}.log")))
     }
 
@@ -138,6 +191,23 @@ impl Trial {
             code: output.status.code().context("the audit ends by itself")?,
             output: String::from_utf8(output.stdout)?,
         })
+    }
+
+    /// Runs the audit to its end and returns its verdict as data; its log is in the folder.
+    pub fn audit_counts(&self, settle_timeout: Duration) -> Result<Counts> {
+        let log =
+            File::options().create(true).append(true).open(self.folder().join("audit.log"))?;
+        let output = Command::new(program("audit")?)
+            .envs(&self.settings)
+            .env("AUDIT_FORMAT", "json")
+            .env("AUDIT_SETTLE_TIMEOUT_SEC", settle_timeout.as_secs().to_string())
+            .stderr(log)
+            .output()
+            .context("the audit starts")?;
+        fs::write(self.folder().join("audit.json"), &output.stdout)?;
+        let code = output.status.code().context("the audit ends by itself")?;
+        ensure!((0..=1).contains(&code), "the audit ended with {code}, see audit.log");
+        serde_json::from_slice(&output.stdout).context("the audit says what it found")
     }
 
     /// Runs the audit and insists on its verdict: everything acknowledged is stored, and nothing

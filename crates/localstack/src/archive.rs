@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use crate::cassandra::CassandraOptions;
 use crate::error::StackError;
 use crate::jars::{self, Jars, Server};
 use crate::java::ClassArchive;
@@ -55,7 +56,8 @@ fn record(server: Server, jars: &Jars, archive: &Path) -> Result<(), StackError>
         server,
         nodes: 1,
         heap_mib: 1024,
-        storage: crate::Storage::Stock,
+        cassandra: CassandraOptions::default(),
+        detour: None,
         ports: RequestedPorts::default(),
         ready_timeout: RECORD_TIMEOUT,
         workspace: &workspace,

@@ -41,6 +41,36 @@ memtable:
     }
 }
 
+/// When a write is acknowledged: before or after it can survive a `kill -9` of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CommitLog {
+    /// As the public image comes: before. A server that is killed loses about 100 ms of
+    /// acknowledged writes.
+    #[default]
+    Periodic,
+    /// After: one flush for all writes that came within 10 ms.
+    Group,
+}
+
+impl CommitLog {
+    /// A synchronous mode refuses to start with a period.
+    const fn settings(self) -> &'static str {
+        match self {
+            Self::Periodic => "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms\n",
+            Self::Group => "commitlog_sync: group\ncommitlog_sync_group_window: 10ms\n",
+        }
+    }
+}
+
+/// How Cassandra is set up, beside where it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CassandraOptions {
+    pub(crate) storage: Storage,
+    pub(crate) commit_log: CommitLog,
+    /// Lines of `cassandra.yaml` that win over ours.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
 /// What is the same for every node; the names and values are those of the public image's file,
 /// except where noted.
 const COMMON_SETTINGS: &str = r"cluster_name: sensorium
@@ -50,8 +80,6 @@ partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 authenticator: AllowAllAuthenticator
 authorizer: AllowAllAuthorizer
 endpoint_snitch: GossipingPropertyFileSnitch
-commitlog_sync: periodic
-commitlog_sync_period: 10000ms
 commitlog_segment_size: 32MiB
 column_index_size: 4KiB
 column_index_cache_size: 2KiB
@@ -151,7 +179,7 @@ fn prepare(
     fs::create_dir_all(&folder).map_err(StackError::io("create", &folder))?;
     let rack = format!("dc=datacenter1\nrack=rack{}\n", index + 1);
     for (file, text) in [
-        ("cassandra.yaml", settings(plan.storage, index, ports, &folder)),
+        ("cassandra.yaml", settings(&plan.cassandra, index, ports, &folder)),
         ("cassandra-rackdc.properties", rack),
         ("logback.xml", LOGGING.to_owned()),
     ] {
@@ -180,12 +208,12 @@ fn prepare(
     }))
 }
 
-fn settings(storage: Storage, index: usize, ports: Ports, folder: &Path) -> String {
+fn settings(options: &CassandraOptions, index: usize, ports: Ports, folder: &Path) -> String {
     let (host, seed) = (ports::address(index), ports::address(0));
-    let Ports { client, internal } = ports;
+    let Ports { client, internal, .. } = ports;
     let path = |name: &str| yaml_string(&folder.join(name));
-    format!(
-        "{COMMON_SETTINGS}{}listen_address: {host}
+    let text = format!(
+        "{COMMON_SETTINGS}{}{}listen_address: {host}
 rpc_address: {host}
 native_transport_port: {client}
 storage_port: {internal}
@@ -198,13 +226,25 @@ saved_caches_directory: {}
 hints_directory: {}
 cdc_raw_directory: {}
 ",
-        storage.settings(),
+        options.storage.settings(),
+        options.commit_log.settings(),
         path("data"),
         path("commitlog"),
         path("saved_caches"),
         path("hints"),
         path("cdc_raw"),
-    )
+    );
+    overlay(&text, &options.settings)
+}
+
+/// Puts settings of one line each in place of those of the same name.
+fn overlay(text: &str, settings: &[(String, String)]) -> String {
+    let replaced = |line: &&str| {
+        settings.iter().any(|(name, _)| line.split_once(':').is_some_and(|(key, _)| key == name))
+    };
+    let kept = text.lines().filter(|line| !replaced(line)).map(str::to_owned);
+    let added = settings.iter().map(|(name, value)| format!("{name}: {value}"));
+    kept.chain(added).map(|line| line + "\n").collect()
 }
 
 fn options(folder: &Path, heap_mib: u32) -> Vec<String> {
@@ -249,10 +289,19 @@ mod tests {
 
     #[test]
     fn each_node_listens_on_its_own_address_and_seeds_from_the_first() {
-        let ports = Ports { client: 9042, internal: 7000 };
-        let text = settings(Storage::Trie, 2, ports, Path::new("/data"));
+        let ports = Ports { client: 9042, internal: 7000, detour: None };
+        let options = CassandraOptions { storage: Storage::Trie, ..CassandraOptions::default() };
+        let text = settings(&options, 2, ports, Path::new("/data"));
         for line in ["listen_address: 127.0.0.3", "seeds: \"127.0.0.1:7000\"", "bti"] {
             assert!(text.contains(line), "{line:?} is not in {text}");
         }
+    }
+    #[test]
+    fn a_setting_is_replaced_or_added() {
+        let text = "num_tokens: 16\nauto_snapshot: false\nsettings:\n  num_tokens: 1\n";
+        let settings = [("num_tokens", "4"), ("new", "1h")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expected = "auto_snapshot: false\nsettings:\n  num_tokens: 1\nnum_tokens: 4\nnew: 1h\n";
+        assert_eq!(overlay(text, &settings), expected);
     }
 }

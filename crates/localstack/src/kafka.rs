@@ -75,7 +75,7 @@ fn prepare(
     let data = folder.join("data");
     fs::create_dir_all(&data).map_err(StackError::io("create", &data))?;
     let settings = folder.join("server.properties");
-    fs::write(&settings, properties(plan.nodes, index, ports, &data))
+    fs::write(&settings, properties(plan, index, ports, &data))
         .map_err(StackError::io("write", &settings))?;
     let logging = folder.join("log4j2.xml");
     fs::write(&logging, LOGGING).map_err(StackError::io("write", &logging))?;
@@ -157,9 +157,14 @@ fn format_storage(
     })
 }
 
-fn properties(nodes: usize, index: usize, ports: Ports, data: &Path) -> String {
-    let host = ports::address(index);
-    let Ports { client, internal } = ports;
+fn properties(plan: &Plan<'_>, index: usize, ports: Ports, data: &Path) -> String {
+    let (nodes, host) = (plan.nodes, ports::address(index));
+    let Ports { client, internal, detour } = ports;
+    let (mut listener, mut advertised) = (String::new(), String::new());
+    if let (Some(port), Some(address)) = (detour, plan.detour) {
+        listener = format!(",DETOUR://{host}:{port}");
+        advertised = format!(",DETOUR://{address}");
+    }
     let voters: Vec<_> = (0..nodes)
         .map(|node| format!("{}@{}:{internal}", kafka_id(node), ports::address(node)))
         .collect();
@@ -173,11 +178,15 @@ fn properties(nodes: usize, index: usize, ports: Ports, data: &Path) -> String {
     set("process.roles", &"broker,controller");
     set("node.id", &kafka_id(index));
     set("controller.quorum.voters", &voters.join(","));
-    set("listeners", &format!("PLAINTEXT://{host}:{client},CONTROLLER://{host}:{internal}"));
-    set("advertised.listeners", &format!("PLAINTEXT://{host}:{client}"));
+    set(
+        "listeners",
+        &format!("PLAINTEXT://{host}:{client},CONTROLLER://{host}:{internal}{listener}"),
+    );
+    set("advertised.listeners", &format!("PLAINTEXT://{host}:{client}{advertised}"));
     set("inter.broker.listener.name", &"PLAINTEXT");
     set("controller.listener.names", &"CONTROLLER");
-    set("listener.security.protocol.map", &"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT");
+    let protocols = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT";
+    set("listener.security.protocol.map", &protocols);
     // In a properties file a backslash escapes.
     set("log.dirs", &data.display().to_string().replace('\\', "\\\\"));
     set("auto.create.topics.enable", &false);

@@ -37,7 +37,7 @@ mod stack;
 pub mod tools;
 mod workspace;
 
-pub use crate::cassandra::Storage;
+pub use crate::cassandra::{CommitLog, Storage};
 pub use crate::error::StackError;
 pub use crate::jars::Server;
 pub use crate::node::Node;

@@ -1,13 +1,14 @@
 //! A stack: a Kafka cluster and a Cassandra cluster that start together and end with their owner.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::cassandra::Storage;
+use crate::cassandra::{CassandraOptions, CommitLog, Storage};
 use crate::error::StackError;
 use crate::jars::{self, Jars, Server};
 use crate::java::ClassArchive;
@@ -27,6 +28,8 @@ pub(crate) struct Ports {
     pub(crate) client: u16,
     /// For the nodes among themselves.
     pub(crate) internal: u16,
+    /// For clients that are told another address; Kafka only.
+    pub(crate) detour: Option<u16>,
 }
 
 /// The ports that the caller, or the data folder's last user, insists on.
@@ -43,7 +46,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) nodes: usize,
     pub(crate) heap_mib: u32,
     /// Means something to Cassandra only.
-    pub(crate) storage: Storage,
+    pub(crate) cassandra: CassandraOptions,
+    /// What the first Kafka node calls itself on its second listener, if it has one.
+    pub(crate) detour: Option<SocketAddr>,
     pub(crate) ports: RequestedPorts,
     pub(crate) ready_timeout: Duration,
     pub(crate) workspace: &'a Workspace,
@@ -64,7 +69,8 @@ impl Plan<'_> {
 pub struct Builder {
     kafka: ClusterOptions,
     cassandra: ClusterOptions,
-    storage: Storage,
+    cassandra_options: CassandraOptions,
+    kafka_detour: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
     keep_data: bool,
     ready_timeout: Duration,
@@ -84,7 +90,8 @@ impl Default for Builder {
         Self {
             kafka: one(Server::Kafka, 512),
             cassandra: one(Server::Cassandra, 1024),
-            storage: Storage::default(),
+            cassandra_options: CassandraOptions::default(),
+            kafka_detour: None,
             data_dir: None,
             keep_data: false,
             ready_timeout: Duration::from_mins(1),
@@ -131,7 +138,27 @@ impl Builder {
 
     /// Sets how Cassandra stores its rows.
     pub fn storage(mut self, storage: Storage) -> Self {
-        self.storage = storage;
+        self.cassandra_options.storage = storage;
+        self
+    }
+
+    /// Sets when Cassandra acknowledges a write (default: once it survives a `kill -9`).
+    pub fn commit_log(mut self, commit_log: CommitLog) -> Self {
+        self.cassandra_options.commit_log = commit_log;
+        self
+    }
+
+    /// Sets one more line of `cassandra.yaml`, or another value for one that is there.
+    pub fn cassandra_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.cassandra_options.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives the only Kafka node a second listener, on which it calls itself `advertised`: clients
+    /// that come that way come back that way, through whatever listens there and forwards to
+    /// [`Stack::kafka_detour`].
+    pub fn kafka_detour(mut self, advertised: SocketAddr) -> Self {
+        self.kafka_detour = Some(advertised);
         self
     }
 
@@ -194,9 +221,9 @@ impl Builder {
             joined.into()
         });
         match (kafka, cassandra) {
-            (Ok(kafka), Ok(cassandra)) => {
+            (Ok((kafka, detour)), Ok((cassandra, _))) => {
                 let elapsed_ms = start.elapsed().as_millis();
-                let stack = Stack { kafka, cassandra, workspace };
+                let stack = Stack { kafka, cassandra, detour, workspace };
                 info!(
                     bootstrap_servers = stack.bootstrap_servers(),
                     contact_points = stack.contact_points(),
@@ -217,9 +244,9 @@ impl Builder {
         cluster: ClusterOptions,
         jars: Option<&Jars>,
         workspace: &Workspace,
-    ) -> Result<Vec<Node>, StackError> {
+    ) -> Result<(Vec<Node>, Option<SocketAddr>), StackError> {
         let Some(jars) = jars else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let ClusterOptions { server, nodes, heap_mib, port } = cluster;
         let ports_file = workspace.root().join(format!("{}.ports", server.name()));
@@ -228,7 +255,8 @@ impl Builder {
             server,
             nodes,
             heap_mib,
-            storage: self.storage,
+            cassandra: self.cassandra_options.clone(),
+            detour: self.kafka_detour.filter(|_| server == Server::Kafka),
             ports: RequestedPorts {
                 client: port.or(saved.map(|ports| ports.client)),
                 internal: saved.map(|ports| ports.internal),
@@ -241,7 +269,8 @@ impl Builder {
         let (nodes, ports) = start_nodes(&plan)?;
         let text = format!("{} {}\n", ports.client, ports.internal);
         fs::write(&ports_file, text).map_err(StackError::io("write", &ports_file))?;
-        Ok(nodes)
+        let detour = ports.detour.map(|port| SocketAddr::new(ports::address(0), port));
+        Ok((nodes, detour))
     }
 }
 
@@ -252,7 +281,11 @@ pub(crate) fn start_nodes(plan: &Plan<'_>) -> Result<(Vec<Node>, Ports), StackEr
     loop {
         let client = ports::pick(name, plan.nodes, plan.ports.client, &[])?;
         let internal = ports::pick(name, plan.nodes, plan.ports.internal, &[client])?;
-        let ports = Ports { client, internal };
+        let detour = match plan.detour {
+            Some(_) => Some(ports::pick(name, plan.nodes, None, &[client, internal])?),
+            None => None,
+        };
+        let ports = Ports { client, internal, detour };
         let started = match plan.server {
             Server::Kafka => kafka::start(plan, ports),
             Server::Cassandra => cassandra::start(plan, ports),
@@ -276,7 +309,7 @@ fn read_ports(path: &Path) -> Option<Ports> {
     let (Some(Ok(client)), Some(Ok(internal))) = (numbers.next(), numbers.next()) else {
         return None;
     };
-    Some(Ports { client, internal })
+    Some(Ports { client, internal, detour: None })
 }
 
 /// Running servers. Dropping it ends them all: at once if the data is temporary, in good order if
@@ -285,6 +318,7 @@ fn read_ports(path: &Path) -> Option<Ports> {
 pub struct Stack {
     kafka: Vec<Node>,
     cassandra: Vec<Node>,
+    detour: Option<SocketAddr>,
     /// Last, so that it is removed after the servers have ended.
     workspace: Workspace,
 }
@@ -320,6 +354,12 @@ impl Stack {
     /// All Kafka addresses, separated by commas, as `bootstrap.servers` takes them.
     pub fn bootstrap_servers(&self) -> String {
         addresses(&self.kafka)
+    }
+
+    /// Where whatever Kafka advertises on its second listener has to forward to, if it was asked
+    /// for one.
+    pub fn kafka_detour(&self) -> Option<SocketAddr> {
+        self.detour
     }
 
     /// All Cassandra addresses, separated by commas.

@@ -41,6 +41,12 @@ enum Task {
         /// Only tests whose name contains one of these, as `cargo test -- FILTER` takes them
         filters: Vec<String>,
     },
+    /// Play the fault matrix on real servers; `chaos --help` lists its options
+    #[command(disable_help_flag = true)]
+    Chaos {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Check the style rules that no other tool knows
     Tidy,
     /// Write docs/configuration.md from the settings of the programs
@@ -76,6 +82,7 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Audit { arguments } => local::audit(workspace, &arguments),
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
+        Task::Chaos { arguments } => local::chaos(workspace, &arguments),
         Task::Tidy => tidy::run(workspace),
         Task::Docs { check: true } => docs::build(workspace).and_then(|()| docs::check(workspace)),
         Task::Docs { check: false } => docs::build(workspace).and_then(|()| docs::write(workspace)),

@@ -38,6 +38,14 @@ pub(crate) fn audit(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
     Err(command::become_program(&mut audit))
 }
 
+/// Plays the fault matrix; returns only if that failed.
+pub(crate) fn chaos(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    build_all(workspace)?;
+    workspace.build_release(&["e2e"])?;
+    let mut chaos = Command::new(workspace.program("chaos"));
+    Err(command::become_program(chaos.args(arguments)))
+}
+
 /// Runs all tests, or those whose name contains one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     build_all(workspace)?;

@@ -1,0 +1,438 @@
+//! The ordinary cases: one thing goes wrong under load and is healed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::executor::block_on;
+use localstack::Node;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::Case;
+use super::member::Member;
+use super::scene::{PATIENCE, Scene};
+use crate::proxy::{Line, Proxy};
+
+/// A pause that nobody has to notice.
+const SHORT: Duration = Duration::from_secs(5);
+/// Longer than the session timeout, the request timeout of Cassandra's clients and the broker's
+/// patience with a member.
+const LONG: Duration = Duration::from_secs(15);
+/// A fault comes at a random moment of this span.
+const MOMENT: Duration = Duration::from_secs(1);
+
+const fn case(
+    name: &'static str,
+    about: &'static str,
+    play: fn(&mut Scene<'_>) -> Result<()>,
+) -> Case {
+    Case { name, about, nodes: &[1], heavy: false, play }
+}
+
+const fn everywhere(
+    name: &'static str,
+    about: &'static str,
+    play: fn(&mut Scene<'_>) -> Result<()>,
+) -> Case {
+    Case { name, about, nodes: &[1, 3], heavy: false, play }
+}
+
+const fn cluster(
+    name: &'static str,
+    about: &'static str,
+    play: fn(&mut Scene<'_>) -> Result<()>,
+) -> Case {
+    Case { name, about, nodes: &[3], heavy: false, play }
+}
+
+/// Cases for one node of each kind, some for three as well.
+pub(super) const ALL: &[Case] = &[
+    everywhere("consumer-kill", "the only consumer is killed and another one started", |scene| {
+        under_load(scene, |scene| {
+            scene.kill_consumer(0)?;
+            scene.start_consumer()
+        })
+    }),
+    case("consumer-term", "the only consumer is asked to stop and another one started", |scene| {
+        under_load(scene, |scene| {
+            scene.stop_consumer(0)?;
+            scene.start_consumer()
+        })
+    }),
+    case("consumer-pause", "the only consumer is frozen for 5 s", |scene| {
+        under_load(scene, |scene| freeze(scene, consumer, SHORT))
+    }),
+    case(
+        "consumer-pause-long",
+        "one of two consumers is frozen until the other has taken over",
+        |scene| {
+            scene.start_consumer()?;
+            under_load(scene, |scene| {
+                scene.await_shared()?;
+                freeze(scene, consumer, LONG)
+            })
+        },
+    ),
+    case("producer-kill", "the producer is killed and started anew", |scene| {
+        under_load(scene, |scene| {
+            scene.kill_producer()?;
+            scene.start_producer()
+        })
+    }),
+    case("producer-term", "the producer is asked to stop and started anew", |scene| {
+        under_load(scene, |scene| {
+            scene.stop_producer()?;
+            scene.start_producer()
+        })
+    }),
+    case("producer-pause", "the producer is frozen for 5 s", |scene| {
+        under_load(scene, |scene| freeze(scene, Scene::producer, SHORT))
+    }),
+    case("producer-pause-long", "the producer is frozen for 15 s", |scene| {
+        under_load(scene, |scene| freeze(scene, Scene::producer, LONG))
+    }),
+    case("kafka-kill", "Kafka is killed and started again", |scene| {
+        under_load(scene, |scene| kill(scene, kafka(scene)))
+    }),
+    case("kafka-term", "Kafka is stopped in good order and started again", |scene| {
+        under_load(scene, |scene| Ok(kafka(scene).restart()?))
+    }),
+    case("kafka-pause", "Kafka is frozen for 5 s", |scene| {
+        under_load(scene, |scene| pause(scene, kafka(scene), SHORT))
+    }),
+    case("kafka-pause-long", "Kafka is frozen for 15 s", |scene| {
+        under_load(scene, |scene| pause(scene, kafka(scene), LONG))
+    }),
+    case("cassandra-kill", "Cassandra is killed and started again", |scene| {
+        under_load(scene, |scene| kill(scene, cassandra(scene)))
+    }),
+    case("cassandra-term", "Cassandra is stopped in good order and started again", |scene| {
+        under_load(scene, |scene| Ok(cassandra(scene).restart()?))
+    }),
+    case("cassandra-pause", "Cassandra is frozen for 5 s", |scene| {
+        under_load(scene, |scene| pause(scene, cassandra(scene), SHORT))
+    }),
+    case("cassandra-pause-long", "Cassandra is frozen for 15 s", |scene| {
+        under_load(scene, |scene| pause(scene, cassandra(scene), LONG))
+    }),
+    case("storm", "1, then 6, then 2 consumers, which come and go every few seconds", storm),
+    case(
+        "kafka-slow",
+        "the way to Kafka takes 100 ms longer and carries 2 MB/s for 10 s",
+        |scene| through_kafka_proxy(scene, |scene| slow(scene, &scene.servers().kafka_proxy)),
+    ),
+    case(
+        "kafka-cut",
+        "all connections to Kafka are reset five times, then none is let in for 3 s",
+        |scene| through_kafka_proxy(scene, |scene| cut(scene, &scene.servers().kafka_proxy)),
+    ),
+    case("kafka-silent", "the way to Kafka swallows everything for 15 s", |scene| {
+        through_kafka_proxy(scene, |scene| swallow(scene, &scene.servers().kafka_proxy))
+    }),
+    case(
+        "cassandra-slow",
+        "the way to Cassandra takes 100 ms longer and carries 2 MB/s for 10 s",
+        |scene| {
+            through_cassandra_proxy(scene, |scene| slow(scene, &scene.servers().cassandra_proxy))
+        },
+    ),
+    case(
+        "cassandra-cut",
+        "all connections to Cassandra are reset five times, then none is let in for 3 s",
+        |scene| {
+            through_cassandra_proxy(scene, |scene| cut(scene, &scene.servers().cassandra_proxy))
+        },
+    ),
+    case("cassandra-silent", "the way to Cassandra swallows everything for 15 s", |scene| {
+        through_cassandra_proxy(scene, |scene| swallow(scene, &scene.servers().cassandra_proxy))
+    }),
+    case(
+        "topic-recreated",
+        "with everything stored, the topic is deleted and made anew by the next run",
+        topic_recreated,
+    ),
+    case(
+        "retention",
+        "records that are stored but not committed are deleted, and their consumer is killed",
+        retention,
+    ),
+    everywhere(
+        "restart-all",
+        "consumer, Kafka and Cassandra are all killed and started again",
+        restart_all,
+    ),
+];
+
+/// Cases for three nodes of each kind.
+pub(super) const CLUSTER: &[Case] = &[
+    cluster(
+        "cassandra-node-kill",
+        "one Cassandra node of three is killed and started again",
+        |scene| under_load(scene, |scene| kill_one(scene, Scene::a_cassandra)),
+    ),
+    cluster(
+        "cassandra-node-down",
+        "one Cassandra node of three is down for the whole run",
+        |scene| {
+            let node = scene.a_cassandra();
+            one_down(scene, node)
+        },
+    ),
+    cluster("cassandra-node-pause", "one Cassandra node of three is frozen for 15 s", |scene| {
+        under_load(scene, |scene| {
+            let node = scene.a_cassandra();
+            pause(scene, node, LONG)
+        })
+    }),
+    cluster("broker-kill", "one broker of three is killed and started again", |scene| {
+        under_load(scene, |scene| kill_one(scene, Scene::a_broker))
+    }),
+    cluster("broker-down", "one broker of three is down for the whole run", |scene| {
+        let node = scene.a_broker();
+        one_down(scene, node)
+    }),
+    cluster("broker-pause", "one broker of three is frozen for 15 s", |scene| {
+        under_load(scene, |scene| {
+            let node = scene.a_broker();
+            pause(scene, node, LONG)
+        })
+    }),
+];
+
+/// Starts a consumer and a producer, does the harm once rows flow, and waits for the recovery.
+pub(super) fn under_load(
+    scene: &mut Scene<'_>,
+    harm: impl FnOnce(&mut Scene<'_>) -> Result<()>,
+) -> Result<()> {
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.flow(2)?;
+    scene.pass_up_to(MOMENT)?;
+    harm(scene)?;
+    scene.recover()?;
+    scene.stop_producer()
+}
+
+fn kafka<'a>(scene: &Scene<'a>) -> &'a Node {
+    scene.servers().stack.kafka(0)
+}
+
+fn cassandra<'a>(scene: &Scene<'a>) -> &'a Node {
+    scene.servers().stack.cassandra(0)
+}
+
+impl<'a> Scene<'a> {
+    fn a_broker(&mut self) -> &'a Node {
+        let index = self.below(self.servers().nodes);
+        self.servers().stack.kafka(index)
+    }
+
+    fn a_cassandra(&mut self) -> &'a Node {
+        let index = self.below(self.servers().nodes);
+        self.servers().stack.cassandra(index)
+    }
+}
+
+fn consumer<'s>(scene: &'s mut Scene<'_>) -> Result<&'s mut Member> {
+    scene.consumers().first_mut().context("a consumer runs")
+}
+
+fn freeze<'a>(
+    scene: &mut Scene<'a>,
+    who: impl for<'s> Fn(&'s mut Scene<'a>) -> Result<&'s mut Member>,
+    time: Duration,
+) -> Result<()> {
+    who(scene)?.pause()?;
+    scene.pass(time)?;
+    who(scene)?.resume()
+}
+
+fn pause(scene: &mut Scene<'_>, node: &Node, time: Duration) -> Result<()> {
+    node.pause()?;
+    scene.pass(time)?;
+    Ok(node.resume()?)
+}
+
+fn kill(scene: &mut Scene<'_>, node: &Node) -> Result<()> {
+    node.kill()?;
+    scene.pass_up_to(MOMENT)?;
+    Ok(node.start()?)
+}
+
+fn kill_one<'a>(scene: &mut Scene<'a>, choose: impl Fn(&mut Scene<'a>) -> &'a Node) -> Result<()> {
+    let node = choose(scene);
+    node.kill()?;
+    // Long enough for the others to notice.
+    scene.pass(SHORT)?;
+    Ok(node.start()?)
+}
+
+fn one_down(scene: &mut Scene<'_>, node: &Node) -> Result<()> {
+    node.kill()?;
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.flow(2)?;
+    scene.recover()?;
+    scene.flow(5)?;
+    scene.stop_producer()?;
+    // The proof must not need the third either.
+    scene.prove()
+}
+
+fn storm(scene: &mut Scene<'_>) -> Result<()> {
+    under_load(scene, |scene| {
+        for _ in 0..5 {
+            scene.start_consumer()?;
+            scene.pass_up_to(2 * MOMENT)?;
+        }
+        scene.pass(SHORT)?;
+        for _ in 0..4 {
+            let running = scene.consumers().len();
+            let index = scene.below(running);
+            scene.stop_consumer(index)?;
+            scene.pass_up_to(2 * MOMENT)?;
+        }
+        scene.await_shared()
+    })
+}
+
+fn through_kafka_proxy(
+    scene: &mut Scene<'_>,
+    harm: impl FnOnce(&mut Scene<'_>) -> Result<()>,
+) -> Result<()> {
+    let proxy = &scene.servers().kafka_proxy;
+    scene.detour("KAFKA_BOOTSTRAP_SERVERS", proxy.address());
+    under_load(scene, harm)
+}
+
+fn through_cassandra_proxy(
+    scene: &mut Scene<'_>,
+    harm: impl FnOnce(&mut Scene<'_>) -> Result<()>,
+) -> Result<()> {
+    let proxy = &scene.servers().cassandra_proxy;
+    scene.detour("CASSANDRA_CONTACT_POINTS", proxy.address());
+    under_load(scene, harm)
+}
+
+fn slow(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
+    let latency = Duration::from_millis(100);
+    let _bad = proxy.become_bad(Line { latency, bytes_per_s: Some(2_000_000), ..Line::default() });
+    scene.pass(2 * SHORT)
+}
+
+fn cut(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
+    let before = proxy.accepted();
+    for _ in 0..5 {
+        proxy.cut();
+        scene.pass_up_to(2 * MOMENT)?;
+    }
+    let bad = proxy.become_bad(Line { refuses: true, ..Line::default() });
+    proxy.cut();
+    scene.pass(3 * MOMENT)?;
+    drop(bad);
+    let made = proxy.accepted() - before;
+    anyhow::ensure!(made > 0, "nobody came through the proxy");
+    scene.note(format!("{made} connections made after the first cut"));
+    Ok(())
+}
+
+fn swallow(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
+    let _bad = proxy.become_bad(Line { swallows: true, ..Line::default() });
+    scene.pass(LONG)
+}
+
+fn admin(scene: &Scene<'_>) -> Result<AdminClient<DefaultClientContext>> {
+    let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS");
+    Ok(ClientConfig::new().set("bootstrap.servers", servers).create()?)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+}
+
+/// The first run is audited before its topic goes.
+fn topic_recreated(scene: &mut Scene<'_>) -> Result<()> {
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.flow(4)?;
+    scene.stop_producer()?;
+    scene.prove()?;
+    let admin = admin(scene)?;
+    let topic = scene.trial().topic().to_owned();
+    for result in block_on(admin.delete_topics(&[&topic], &options()))? {
+        result.map_err(|(topic, code)| anyhow::anyhow!("{topic} is not deleted: {code}"))?;
+    }
+    // The next run makes the topic.
+    scene.pass_up_to(3 * MOMENT)?;
+    scene.start_producer()?;
+    scene.recover()?;
+    scene.stop_producer()
+}
+
+fn retention(scene: &mut Scene<'_>) -> Result<()> {
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.flow(2)?;
+    scene.stop_consumer(0)?;
+    // From here on nothing is committed.
+    scene.set("CONSUMER_COMMIT_INTERVAL_MS", 60_000);
+    scene.start_consumer()?;
+    scene.flow(3)?;
+    scene.stop_producer()?;
+    let acknowledged = scene.trial().report()?.acknowledged;
+    scene.until("all is stored", PATIENCE, |scene| Ok(scene.rows() >= acknowledged))?;
+    scene.kill_consumer(0)?;
+    let deleted = delete_all_records(scene)?;
+    scene.note(format!("{deleted} records deleted that had been stored but not committed"));
+    anyhow::ensure!(deleted > 0, "everything had been committed");
+    scene.set("CONSUMER_COMMIT_INTERVAL_MS", 1_000);
+    scene.start_producer()?;
+    scene.start_consumer()?;
+    scene.recover()?;
+    scene.stop_producer()
+}
+
+/// Deletes every record of the topic; returns how many of them the group had not committed.
+fn delete_all_records(scene: &Scene<'_>) -> Result<i64> {
+    let topic = scene.trial().topic();
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS"))
+        .set("group.id", scene.trial().setting("KAFKA_CONSUMER_GROUP_ID"))
+        .create()?;
+    let (mut all, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
+    for partition in 0..12 {
+        let (_, high) = client.fetch_watermarks(topic, partition, PATIENCE)?;
+        all.add_partition_offset(topic, partition, Offset::Offset(high))?;
+        ends.insert(partition, high);
+    }
+    let committed = client.committed_offsets(all.clone(), PATIENCE)?;
+    let mut open = 0;
+    for element in committed.elements() {
+        if let Offset::Offset(offset) = element.offset() {
+            open += ends[&element.partition()] - offset;
+        }
+    }
+    block_on(admin(scene)?.delete_records(&all, &options()))?;
+    Ok(open)
+}
+
+/// The producer is stopped first: what it has not got acknowledged is not the subject here.
+fn restart_all(scene: &mut Scene<'_>) -> Result<()> {
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.flow(2)?;
+    scene.pass_up_to(MOMENT)?;
+    scene.stop_producer()?;
+    scene.kill_consumer(0)?;
+    for node in scene.servers().stack.nodes() {
+        node.kill()?;
+    }
+    scene.servers().start_what_is_down()?;
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.recover()?;
+    scene.stop_producer()
+}

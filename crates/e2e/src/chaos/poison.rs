@@ -1,0 +1,6 @@
+//! Records that can never be stored, among good ones.
+
+use super::Case;
+
+/// All of them.
+pub(super) const ALL: &[Case] = &[];
