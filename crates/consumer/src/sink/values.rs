@@ -165,17 +165,69 @@ impl SerializeRow for SiteValues<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use domain::Reading;
+
     use super::*;
+    use crate::pipeline::ledger::RecordOffset;
+    use crate::pipeline::record::Record;
+
+    const TS_MS: i64 = 1_764_000_000_123;
+    const DAY_MS: i64 = 86_400_000;
+
+    fn lifetime(now_ms: i64) -> Lifetime {
+        Lifetime { time_to_live_ms: Some(DAY_MS), now_ms }
+    }
 
     #[test]
     fn a_row_expires_at_the_same_moment_whenever_it_is_written() {
-        let ts_ms = 1_764_000_000_000;
-        let left_s = |now_ms| Lifetime { time_to_live_ms: Some(86_400_000), now_ms }.left_s(ts_ms);
-        assert_eq!(left_s(ts_ms), 86_400);
-        assert_eq!(left_s(ts_ms + 3_600_000), 82_800);
-        assert_eq!(left_s(ts_ms - 60_000), 86_460, "a clock that is ahead");
-        assert_eq!(left_s(ts_ms + 86_400_000), 1, "0 would mean for good");
-        let forever = Lifetime { time_to_live_ms: None, now_ms: ts_ms };
-        assert_eq!(forever.left_s(ts_ms), 0);
+        let left_s = |now_ms| lifetime(now_ms).left_s(TS_MS);
+        assert_eq!(left_s(TS_MS), 86_400);
+        assert_eq!(left_s(TS_MS + 3_600_000), 82_800);
+        assert_eq!(left_s(TS_MS - 60_000), 86_460, "a clock that is ahead");
+        assert_eq!(left_s(TS_MS + DAY_MS), 1, "0 would mean for good");
+        let forever = Lifetime { time_to_live_ms: None, now_ms: TS_MS };
+        assert_eq!(forever.left_s(TS_MS), 0);
+    }
+
+    /// Returns the cells of the only row of a batch, as they are sent.
+    fn cells(now_ms: i64) -> Vec<Vec<u8>> {
+        let json = format!(
+            r#"{{"sensor_id":"s/1","site_id":"s","kind":"light","ts":{TS_MS},"value":1.5,
+                "unit":"lx","seq":7,"run":"r","status":"ok","location":{{"lat":1,"lon":2}}}}"#
+        );
+        let value = Some(json.as_bytes());
+        let offset = RecordOffset(0);
+        let record = Record { partition: 0, offset, timestamp_ms: None, key: None, value };
+        let reading = Reading::decode(json.as_bytes()).unwrap();
+        let mut batch = RowBatch::open(Arc::from("s"), 0, reading.location, Instant::now());
+        batch.push(&record, &reading);
+        let mut buffer = Vec::new();
+        let mut writer = RowWriter::new(&mut buffer);
+        let rows = rows(&batch, lifetime(now_ms));
+        rows[0].serialize(&RowSerializationContext::empty(), &mut writer).unwrap();
+        let mut cells = Vec::new();
+        let mut rest = buffer.as_slice();
+        while let Some((size, tail)) = rest.split_first_chunk::<4>() {
+            let (cell, tail) = tail.split_at(u32::from_be_bytes(*size) as usize);
+            cells.push(cell.to_vec());
+            rest = tail;
+        }
+        cells
+    }
+
+    /// I3: of the time of the write, nothing is in a row but what is left of its life.
+    #[test]
+    fn a_replay_writes_the_same_cells_with_the_same_timestamp() {
+        let (first, replay) = (cells(TS_MS + 20), cells(TS_MS + 5_000));
+        assert_eq!(first.len(), schema::READINGS.columns.len() + 2);
+        let (first_left_s, first) = first.split_last().unwrap();
+        let (replay_left_s, replay) = replay.split_last().unwrap();
+        assert_eq!(first, replay);
+        assert_eq!(first.last().unwrap(), &(TS_MS * 1_000).to_be_bytes(), "microseconds");
+        assert_eq!(first_left_s, &86_399_i32.to_be_bytes());
+        assert_eq!(replay_left_s, &86_395_i32.to_be_bytes());
     }
 }

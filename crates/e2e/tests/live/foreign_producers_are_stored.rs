@@ -63,13 +63,13 @@ fn any_producer_that_follows_the_contract_is_served() {
         producer.send(record).map_err(|(error, _)| error).unwrap();
     };
     let now_ms = now_ms();
-    let mut sent = BTreeMap::<Vec<u8>, (&str, usize)>::new();
+    let mut expected = BTreeMap::<Vec<u8>, (&str, usize)>::new();
     for number in 0..GOOD {
         send(reading(number, now_ms + number).as_bytes());
         if number % 10 == 0 {
             for (value, reason) in poison(number, now_ms + number) {
                 send(&value);
-                sent.entry(value).or_insert((reason, 0)).1 += 1;
+                expected.entry(value).or_insert((reason, 0)).1 += 1;
             }
         }
     }
@@ -79,15 +79,11 @@ fn any_producer_that_follows_the_contract_is_served() {
     producer.flush(Duration::from_secs(30)).unwrap();
 
     let mut consumer = trial.start("consumer", "consumer").unwrap();
-    let wanted = [501.0, 400.0, 20.0];
-    let mut seen = [0.0; 3];
     consumer
         .wait_for("all records", WAIT, |line| {
-            let names = ["rows_total", "dead_letters_total", "expired_total"];
-            for (seen, name) in seen.iter_mut().zip(names) {
-                *seen = line.number(name).unwrap_or(*seen);
-            }
-            seen == wanted
+            let counts =
+                [("rows_total", 501.0), ("dead_letters_total", 400.0), ("expired_total", 20.0)];
+            counts.iter().all(|(name, count)| line.number(name) == Some(*count))
         })
         .unwrap();
     assert_stored(&trial, now_ms, GOOD);
@@ -95,7 +91,7 @@ fn any_producer_that_follows_the_contract_is_served() {
     let letters = trial.read_topic(trial.dead_letter_topic()).unwrap();
     assert_eq!(letters.len(), 400);
     for letter in &letters {
-        let (reason, left) = sent.get_mut(letter.payload().unwrap()).expect("it was sent");
+        let (reason, left) = expected.get_mut(letter.payload().unwrap()).expect("it was sent");
         *left = left.checked_sub(1).expect("it is there once");
         let header = |name| topic::header(letter, name).unwrap_or_default();
         assert_eq!(header(REASON_HEADER), *reason);

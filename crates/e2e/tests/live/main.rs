@@ -8,6 +8,7 @@ mod consumers_share_the_partitions;
 mod every_acknowledged_reading_is_a_row;
 mod foreign_producers_are_stored;
 mod misuse_is_named;
+mod only_the_row_to_blame_is_refused;
 mod outages_are_waited_out;
 mod readings_are_readable_soon;
 mod up_leaves_nothing_behind;
