@@ -33,7 +33,8 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Fails once someone asked.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted");
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{Workspace, ci, compose, cqlsh, docs, local, tidy};
+use crate::{Workspace, ci, compose, cqlsh, docs, local, mutants, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -47,6 +47,16 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Put deliberate bugs into a copy of the sources, one at a time, and expect the tests to find
+    /// each
+    Mutants {
+        /// Only these
+        #[arg(long)]
+        only: Vec<String>,
+        /// Only name them
+        #[arg(long)]
+        list: bool,
+    },
     /// Check the style rules that no other tool knows
     Tidy,
     /// Write docs/configuration.md from the settings of the programs
@@ -83,6 +93,8 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
         Task::Chaos { arguments } => local::chaos(workspace, &arguments),
+        Task::Mutants { list: true, .. } => mutants::list(workspace),
+        Task::Mutants { only, list: false } => mutants::run(workspace, &only),
         Task::Tidy => tidy::run(workspace),
         Task::Docs { check: true } => docs::build(workspace).and_then(|()| docs::check(workspace)),
         Task::Docs { check: false } => docs::build(workspace).and_then(|()| docs::write(workspace)),

@@ -10,6 +10,7 @@ mod cqlsh;
 mod deny;
 mod docs;
 mod local;
+mod mutants;
 mod tidy;
 mod workspace;
 

@@ -33,6 +33,11 @@ impl Workspace {
         self.root.join(relative)
     }
 
+    /// Returns the folder of the build output.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Returns the path of a program that [`Self::build_release`] builds.
     pub fn program(&self, name: &str) -> PathBuf {
         self.target.join("release").join(name)
