@@ -34,14 +34,8 @@ pub struct KafkaSettings {
 impl KafkaSettings {
     /// Reads the `KAFKA_*` settings that every client shares.
     pub fn read(reader: &mut Reader) -> Self {
-        let servers = reader.addresses(Setting {
-            name: "KAFKA_BOOTSTRAP_SERVERS",
-            default: "localhost:9092",
-            unit: "",
-            meaning: "Brokers to start from",
-        });
         Self {
-            bootstrap_servers: servers.join(","),
+            bootstrap_servers: read_bootstrap_servers(reader),
             topic: reader.text(Setting {
                 name: "KAFKA_TOPIC_NAME",
                 default: "sensor-readings",
@@ -71,21 +65,37 @@ impl KafkaSettings {
 
     /// Returns the configuration that every client starts from.
     pub fn client(&self, client_id: &str) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.bootstrap_servers)
-            .set("client.id", client_id)
-            // A broker that comes back is found within a second.
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("socket.keepalive.enable", "true");
-        config
+        client(&self.bootstrap_servers, client_id)
     }
 
     /// Returns the topic of the readings.
     pub fn readings(&self) -> TopicSpec<'_> {
         TopicSpec { name: &self.topic, retention_days: 7, message_bytes_max: None }
     }
+}
+
+/// Returns the configuration that every client starts from.
+pub fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap_servers)
+        .set("client.id", client_id)
+        // A broker that comes back is found within a second.
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("socket.keepalive.enable", "true");
+    config
+}
+
+/// Reads where Kafka is: comma-separated `host:port`.
+pub fn read_bootstrap_servers(reader: &mut Reader) -> String {
+    let servers = reader.addresses(Setting {
+        name: "KAFKA_BOOTSTRAP_SERVERS",
+        default: "localhost:9092",
+        unit: "",
+        meaning: "Brokers to start from",
+    });
+    servers.join(",")
 }
 
 /// Reads the name of the topic for records that can never be stored.

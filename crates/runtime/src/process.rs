@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info};
 
 use crate::health::{self, Health};
-use crate::settings::{Invocation, Problems, Reader, invocation};
+use crate::settings::{Face, Invocation, Problems, Reader, invocation};
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{self, TelemetrySettings};
 
@@ -24,6 +24,17 @@ pub struct Process {
     pub name: &'static str,
     /// What it does, one line.
     pub about: &'static str,
+}
+
+/// One of the things that a process does on request, each with settings of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Action<S> {
+    /// The word that asks for it.
+    pub name: &'static str,
+    /// What it does, one line.
+    pub about: &'static str,
+    /// Reads its settings.
+    pub read: fn(&mut Reader) -> S,
 }
 
 /// What a process is given to work with.
@@ -62,12 +73,47 @@ impl Process {
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
         let read = |reader: &mut Reader| Shell::read(reader, &read);
-        let environment = std::env::vars().collect();
-        match invocation(self.name, self.about, read, environment, std::env::args_os()) {
-            Invocation::Run(values) => self.start(values, read, run),
-            Invocation::Healthcheck(values) => self.healthcheck(values, read),
+        let face = Face::new(self.name, self.about, read);
+        self.launch(&face, |_no_action| read, run)
+    }
+
+    /// The same for a process that does one of several things and then ends: its first argument
+    /// names the action.
+    pub fn main_of_actions<S, F>(self, actions: &[Action<S>], run: F) -> ExitCode
+    where
+        F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+    {
+        let faces = actions.iter().map(|Action { name, about, read }| {
+            Face::new(name, about, |reader| Shell::read(reader, read))
+        });
+        let (name, about) = (self.name, self.about);
+        let face = Face { name, about, settings: Vec::new(), actions: faces.collect() };
+        let read_of = |wanted: Option<&str>| {
+            let action = actions.iter().find(|action| Some(action.name) == wanted);
+            let read = action.expect("the command line insists on a known action").read;
+            move |reader: &mut Reader| Shell::read(reader, read)
+        };
+        self.launch(&face, read_of, run)
+    }
+
+    fn launch<S, R, F>(
+        self,
+        face: &Face,
+        read_of: impl FnOnce(Option<&str>) -> R,
+        run: F,
+    ) -> ExitCode
+    where
+        R: Fn(&mut Reader) -> Shell<S>,
+        F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+    {
+        match invocation(face, std::env::vars().collect(), std::env::args_os()) {
+            Invocation::Run { action, values } => {
+                self.start(values, read_of(action.as_deref()), run)
+            }
+            // Only a process without actions stays long enough to be asked.
+            Invocation::Healthcheck(values) => self.healthcheck(values, read_of(None)),
             Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
-            Invocation::Misuse(text) => say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE)),
+            Invocation::Misuse(text) => misuse(&text),
         }
     }
 
@@ -85,7 +131,7 @@ impl Process {
         if !reader.problems().is_empty() {
             let problems = Problems(reader.problems());
             let text = format!("{}: bad settings:\n{problems}", self.name);
-            return say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE));
+            return misuse(&text);
         }
         telemetry::init(&shell.telemetry);
         let settings: Vec<String> =
@@ -111,7 +157,7 @@ impl Process {
     ) -> ExitCode {
         let Some(address) = read(&mut Reader::new(values)).health_address else {
             let text = format!("{}: healthcheck needs HEALTH_ADDRESS\n", self.name);
-            return say(&mut io::stderr(), &text, ExitCode::from(EXIT_USAGE));
+            return misuse(&text);
         };
         match health::check(address) {
             Ok(()) => ExitCode::SUCCESS,
@@ -147,6 +193,11 @@ where
 /// counts.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("async").enable_all().build()
+}
+
+/// Says what is wrong with how the program was called.
+fn misuse(text: &str) -> ExitCode {
+    say(&mut io::stderr(), text, ExitCode::from(EXIT_USAGE))
 }
 
 /// Prints what a person asked for; a closed pipe is no reason to fail.

@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use cli::{Invocation, invocation};
+pub use cli::{Face, Invocation, invocation};
 
 /// One setting: its name in the environment and what a person needs to know about it.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ pub struct Setting {
 impl Setting {
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
-        const GROUPS: [&str; 6] =
-            ["PRODUCER_", "CONSUMER_", "AUDIT_", "IOT_", "KAFKA_", "CASSANDRA_"];
+        const GROUPS: [&str; 7] =
+            ["PRODUCER_", "CONSUMER_", "AUDIT_", "DLQ_", "IOT_", "KAFKA_", "CASSANDRA_"];
         let own = GROUPS.iter().find_map(|group| self.name.strip_prefix(group));
         own.unwrap_or(self.name).to_lowercase().replace('_', "-")
     }
@@ -46,6 +46,8 @@ pub struct Described {
     pub setting: Setting,
     /// The accepted values, in words.
     pub allowed: String,
+    /// Whether the flag alone stands for `true`.
+    pub is_switch: bool,
 }
 
 /// A value that was refused.
@@ -121,6 +123,25 @@ impl Reader {
         self.read(setting, allowed.into(), |_| true)
     }
 
+    /// Reads such a value that may be left out.
+    pub fn choice_if_set<T: DeserializeOwned>(
+        &mut self,
+        setting: Setting,
+        allowed: &str,
+    ) -> Option<T> {
+        self.read_if_set(setting, format!("{allowed}, or nothing"), |_| true)
+    }
+
+    /// Reads what is off unless it is switched on.
+    pub fn switch(&mut self, name: &'static str, meaning: &'static str) -> bool {
+        let setting = Setting { name, default: "false", unit: "", meaning };
+        let on = self.choice(setting, "true or false");
+        if let Some(described) = self.described.last_mut() {
+            described.is_switch = true;
+        }
+        on
+    }
+
     /// Reads a comma-separated list of such values, at least one.
     pub fn choices<T: DeserializeOwned>(&mut self, setting: Setting, allowed: &str) -> Vec<T> {
         let allowed = format!("a comma-separated list of {allowed}");
@@ -177,7 +198,8 @@ impl Reader {
 
     fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
         let value = self.given_value(setting).unwrap_or(setting.default).to_owned();
-        self.described.push(Described { setting, allowed: allowed.to_owned() });
+        let allowed = allowed.to_owned();
+        self.described.push(Described { setting, allowed, is_switch: false });
         self.effective.push((setting.name, value.clone()));
         value
     }

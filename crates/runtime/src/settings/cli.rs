@@ -11,11 +11,53 @@ use super::{Described, Reader, reference};
 /// The subcommand that the reference page is made with.
 const SETTINGS: &str = "settings";
 
+/// What the command line shows of a program, or of one of its actions.
+#[derive(Debug)]
+pub struct Face {
+    /// The word that calls it.
+    pub name: &'static str,
+    /// What it does, one line.
+    pub about: &'static str,
+    /// Its settings.
+    pub settings: Vec<Described>,
+    /// What it does on request; with any, one has to be named.
+    pub actions: Vec<Self>,
+}
+
+impl Face {
+    /// Describes what reads its settings with `read`.
+    pub fn new<S>(
+        name: &'static str,
+        about: &'static str,
+        read: impl FnOnce(&mut Reader) -> S,
+    ) -> Self {
+        let mut reader = Reader::default();
+        read(&mut reader);
+        Self { name, about, settings: reader.described().to_vec(), actions: Vec::new() }
+    }
+
+    /// Returns every setting, its own and those of its actions, each once.
+    fn all_settings(&self) -> Vec<Described> {
+        let mut all = self.settings.clone();
+        for described in self.actions.iter().flat_map(|action| &action.settings) {
+            if all.iter().all(|known| known.setting.name != described.setting.name) {
+                all.push(described.clone());
+            }
+        }
+        all
+    }
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run with these values, by environment name.
-    Run(BTreeMap<String, String>),
+    Run {
+        /// The action, for a program that has any.
+        action: Option<String>,
+        /// The values.
+        values: BTreeMap<String, String>,
+    },
     /// Ask a running process whether it is healthy.
     Healthcheck(BTreeMap<String, String>),
     /// Print this, the help or the reference of the settings, and end well.
@@ -24,66 +66,80 @@ pub enum Invocation {
     Misuse(String),
 }
 
-/// Merges environment and arguments for a process whose settings `read` reads.
-pub fn invocation<S>(
-    name: &'static str,
-    about: &'static str,
-    read: impl Fn(&mut Reader) -> S,
+/// Merges environment and arguments for a program.
+pub fn invocation(
+    program: &Face,
     environment: BTreeMap<String, String>,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Invocation {
-    let mut reader = Reader::default();
-    read(&mut reader);
-    let described = reader.described();
-
-    let matches = match command(name, about, described).try_get_matches_from(arguments) {
+    let matches = match command(program).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => return Invocation::Misuse(error.to_string()),
         Err(error) => return Invocation::Print(error.to_string()),
     };
+    let chosen = matches.subcommand();
+    if let Some((SETTINGS, _)) = chosen {
+        return Invocation::Print(reference::table(&program.all_settings()));
+    }
+    let action = chosen.and_then(|(name, given)| {
+        let action = program.actions.iter().find(|action| action.name == name)?;
+        Some((action, given))
+    });
+    let (face, given) = action.unwrap_or((program, &matches));
     let mut values = environment;
-    for Described { setting, .. } in described {
-        if let Some(value) = matches.get_one::<String>(setting.name) {
+    for Described { setting, .. } in &face.settings {
+        if let Some(value) = given.get_one::<String>(setting.name) {
             values.insert(setting.name.to_owned(), value.clone());
         }
     }
-    match matches.subcommand_name() {
-        Some(SETTINGS) => Invocation::Print(reference::table(described)),
-        Some(_) => Invocation::Healthcheck(values),
-        None => Invocation::Run(values),
+    match (chosen, action) {
+        (Some(_), None) => Invocation::Healthcheck(values),
+        _ => Invocation::Run { action: action.map(|(action, _)| action.name.to_owned()), values },
     }
 }
 
-fn command(name: &'static str, about: &'static str, described: &[Described]) -> Command {
-    let flags = described.iter().map(|Described { setting, allowed }| {
-        let unit = match setting.unit {
-            "" => String::new(),
-            unit => format!(" [{unit}]"),
-        };
-        let default = match setting.default {
-            "" => "not set",
-            value => value,
-        };
-        let (name, meaning) = (setting.name, setting.meaning);
-        let help = format!("{meaning}{unit}\n{name}, default {default}, allowed {allowed}");
-        Arg::new(setting.name)
-            .long(setting.flag())
-            .value_name("VALUE")
-            .help(help)
-            .allow_hyphen_values(true)
-    });
-    Command::new(name)
-        .about(about)
-        .version(env!("CARGO_PKG_VERSION"))
-        .after_help("Every flag can be given as the environment variable named under it.")
-        .args(flags)
-        .subcommand(
+fn command(program: &Face) -> Command {
+    let command = face_command(program).version(env!("CARGO_PKG_VERSION")).subcommand(
+        Command::new(SETTINGS)
+            .about("Print the reference of the settings, as a Markdown table")
+            .hide(true),
+    );
+    if program.actions.is_empty() {
+        return command.subcommand(
             Command::new("healthcheck")
                 .about("Ask the running process, at HEALTH_ADDRESS, whether it is healthy"),
-        )
-        .subcommand(
-            Command::new(SETTINGS)
-                .about("Print the reference of the settings, as a Markdown table")
-                .hide(true),
-        )
+        );
+    }
+    command
+        .subcommands(program.actions.iter().map(face_command))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .after_help("`--help` after an action lists its settings.")
+}
+
+fn face_command(face: &Face) -> Command {
+    Command::new(face.name)
+        .about(face.about)
+        .after_help("Every flag can be given as the environment variable named under it.")
+        .args(face.settings.iter().map(flag))
+}
+
+fn flag(Described { setting, allowed, is_switch }: &Described) -> Arg {
+    let unit = match setting.unit {
+        "" => String::new(),
+        unit => format!(" [{unit}]"),
+    };
+    let default = match setting.default {
+        "" => "not set",
+        value => value,
+    };
+    let (name, meaning) = (setting.name, setting.meaning);
+    let help = format!("{meaning}{unit}\n{name}, default {default}, allowed {allowed}");
+    let flag = Arg::new(name).long(setting.flag()).value_name("VALUE").help(help);
+    if *is_switch {
+        flag.num_args(0..=1).default_missing_value("true")
+    } else {
+        flag.allow_hyphen_values(true)
+    }
 }

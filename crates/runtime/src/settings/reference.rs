@@ -8,7 +8,7 @@ use super::Described;
 pub(super) fn table(described: &[Described]) -> String {
     let mut page = String::from("| variable | flag | default | unit | allowed | meaning |\n");
     page += "|---|---|---|---|---|---|\n";
-    for Described { setting, allowed } in described {
+    for Described { setting, allowed, .. } in described {
         let default = match setting.default {
             "" => "not set".to_owned(),
             value => format!("`{value}`"),

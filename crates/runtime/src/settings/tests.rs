@@ -35,7 +35,17 @@ fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn invoke(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
     let arguments = ["program"].iter().chain(arguments).map(OsString::from);
-    invocation("program", "tests", read, given(environment), arguments)
+    invocation(&Face::new("program", "tests", read), given(environment), arguments)
+}
+
+/// A program with two actions, of which one has a switch.
+fn act(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
+    let count = |reader: &mut Reader| reader.number(PARTITIONS, 1..=10_000);
+    let clear = |reader: &mut Reader| (count(reader), reader.switch("DLQ_DRY_RUN", "Only say so"));
+    let actions = vec![Face::new("count", "counts", count), Face::new("clear", "clears", clear)];
+    let program = Face { name: "program", about: "tests", settings: Vec::new(), actions };
+    let arguments = ["program"].iter().chain(arguments).map(OsString::from);
+    invocation(&program, given(environment), arguments)
 }
 
 #[test]
@@ -64,7 +74,8 @@ fn every_bad_value_is_named_at_once() {
 #[test]
 fn a_flag_wins_over_the_environment() {
     let environment = [("KAFKA_NUM_PARTITIONS", "6"), ("PRODUCER_SEED", "1")];
-    let Invocation::Run(values) = invoke(&environment, &["--num-partitions", "3"]) else {
+    let invocation = invoke(&environment, &["--num-partitions", "3"]);
+    let Invocation::Run { action: None, values } = invocation else {
         panic!("the process is to run");
     };
     assert_eq!(read(&mut Reader::new(values)).0, 3);
@@ -95,4 +106,31 @@ fn the_reference_has_a_row_for_every_setting() {
 fn an_unknown_flag_is_misuse() {
     assert!(matches!(invoke(&[], &["--no-such-flag"]), Invocation::Misuse(_)));
     assert!(matches!(invoke(&[], &["healthcheck"]), Invocation::Healthcheck(_)));
+}
+
+#[test]
+fn an_action_has_settings_of_its_own() {
+    for (arguments, expected) in [
+        (&["clear", "--num-partitions", "3"][..], [Some("3"), None]),
+        (&["clear", "--dry-run", "--num-partitions", "3"], [Some("3"), Some("true")]),
+        (&["clear", "--dry-run", "false"], [Some("6"), Some("false")]),
+    ] {
+        let invocation = act(&[("KAFKA_NUM_PARTITIONS", "6")], arguments);
+        let Invocation::Run { action: Some(action), values } = invocation else {
+            panic!("{arguments:?} is to run");
+        };
+        let found = ["KAFKA_NUM_PARTITIONS", "DLQ_DRY_RUN"].map(|name| values.get(name));
+        assert_eq!(found.map(|value| value.map(String::as_str)), expected, "{arguments:?}");
+        assert_eq!(action, "clear");
+    }
+    assert!(matches!(act(&[], &["count", "--dry-run"]), Invocation::Misuse(_)));
+}
+
+#[test]
+fn a_program_with_actions_needs_one() {
+    let Invocation::Misuse(help) = act(&[], &[]) else { panic!("an action is missing") };
+    assert!(help.contains("count") && help.contains("clears"), "{help}");
+    assert!(matches!(act(&[], &["burn"]), Invocation::Misuse(_)));
+    let Invocation::Print(table) = act(&[], &["settings"]) else { panic!("the reference") };
+    assert_eq!(table.lines().count(), 2 + 2, "{table}");
 }
