@@ -74,7 +74,7 @@ impl Process {
     {
         let read = |reader: &mut Reader| Shell::read(reader, &read);
         let face = Face::new(self.name, self.about, read);
-        self.launch(&face, |_no_action| read, run)
+        self.launch(&face, |_only| read, run)
     }
 
     /// The same for a process that does one of several things and then ends: its first argument
@@ -88,30 +88,22 @@ impl Process {
         });
         let (name, about) = (self.name, self.about);
         let face = Face { name, about, settings: Vec::new(), actions: faces.collect() };
-        let read_of = |wanted: Option<&str>| {
-            let action = actions.iter().find(|action| Some(action.name) == wanted);
-            let read = action.expect("the command line insists on a known action").read;
+        let read_of = |place: usize| {
+            let read = actions[place].read;
             move |reader: &mut Reader| Shell::read(reader, read)
         };
         self.launch(&face, read_of, run)
     }
 
-    fn launch<S, R, F>(
-        self,
-        face: &Face,
-        read_of: impl FnOnce(Option<&str>) -> R,
-        run: F,
-    ) -> ExitCode
+    fn launch<S, R, F>(self, face: &Face, read_of: impl FnOnce(usize) -> R, run: F) -> ExitCode
     where
         R: Fn(&mut Reader) -> Shell<S>,
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
         match invocation(face, std::env::vars().collect(), std::env::args_os()) {
-            Invocation::Run { action, values } => {
-                self.start(values, read_of(action.as_deref()), run)
-            }
+            Invocation::Run { action, values } => self.start(values, read_of(action), run),
             // Only a process without actions stays long enough to be asked.
-            Invocation::Healthcheck(values) => self.healthcheck(values, read_of(None)),
+            Invocation::Healthcheck(values) => self.healthcheck(values, read_of(0)),
             Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
             Invocation::Misuse(text) => misuse(&text),
         }

@@ -53,8 +53,8 @@ impl Face {
 pub enum Invocation {
     /// Run with these values, by environment name.
     Run {
-        /// The action, for a program that has any.
-        action: Option<String>,
+        /// Which of its actions, from 0; 0 also for a program without.
+        action: usize,
         /// The values.
         values: BTreeMap<String, String>,
     },
@@ -82,10 +82,10 @@ pub fn invocation(
         return Invocation::Print(reference::table(&program.all_settings()));
     }
     let action = chosen.and_then(|(name, given)| {
-        let action = program.actions.iter().find(|action| action.name == name)?;
-        Some((action, given))
+        let place = program.actions.iter().position(|action| action.name == name)?;
+        Some((place, &program.actions[place], given))
     });
-    let (face, given) = action.unwrap_or((program, &matches));
+    let (place, face, given) = action.unwrap_or((0, program, &matches));
     let mut values = environment;
     for Described { setting, .. } in &face.settings {
         if let Some(value) = given.get_one::<String>(setting.name) {
@@ -94,7 +94,7 @@ pub fn invocation(
     }
     match (chosen, action) {
         (Some(_), None) => Invocation::Healthcheck(values),
-        _ => Invocation::Run { action: action.map(|(action, _)| action.name.to_owned()), values },
+        _ => Invocation::Run { action: place, values },
     }
 }
 

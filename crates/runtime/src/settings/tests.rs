@@ -75,7 +75,7 @@ fn every_bad_value_is_named_at_once() {
 fn a_flag_wins_over_the_environment() {
     let environment = [("KAFKA_NUM_PARTITIONS", "6"), ("PRODUCER_SEED", "1")];
     let invocation = invoke(&environment, &["--num-partitions", "3"]);
-    let Invocation::Run { action: None, values } = invocation else {
+    let Invocation::Run { action: 0, values } = invocation else {
         panic!("the process is to run");
     };
     assert_eq!(read(&mut Reader::new(values)).0, 3);
@@ -116,12 +116,11 @@ fn an_action_has_settings_of_its_own() {
         (&["clear", "--dry-run", "false"], [Some("6"), Some("false")]),
     ] {
         let invocation = act(&[("KAFKA_NUM_PARTITIONS", "6")], arguments);
-        let Invocation::Run { action: Some(action), values } = invocation else {
+        let Invocation::Run { action: 1, values } = invocation else {
             panic!("{arguments:?} is to run");
         };
         let found = ["KAFKA_NUM_PARTITIONS", "DLQ_DRY_RUN"].map(|name| values.get(name));
         assert_eq!(found.map(|value| value.map(String::as_str)), expected, "{arguments:?}");
-        assert_eq!(action, "clear");
     }
     assert!(matches!(act(&[], &["count", "--dry-run"]), Invocation::Misuse(_)));
 }
