@@ -21,11 +21,11 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 WORKDIR /src
 ENV CARGO_PROFILE_RELEASE_DEBUG=false
 COPY --from=manifests /src ./
-RUN cargo build --release --locked -p producer -p consumer -p audit
+RUN cargo build --release --locked -p producer -p consumer -p audit -p dlq
 # Files keep the time of the checkout, which may lie before the layer above: touched, they count as new.
 COPY crates crates
 RUN find crates -name '*.rs' -exec touch {} + \
- && cargo build --release --frozen -p producer -p consumer -p audit
+ && cargo build --release --frozen -p producer -p consumer -p audit -p dlq
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Sensorium" \
@@ -35,6 +35,7 @@ LABEL org.opencontainers.image.title="Sensorium" \
 RUN groupadd --gid 10001 sensorium \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sensorium \
  && install -d -o sensorium -g sensorium /var/lib/sensorium/runs
-COPY --from=build /src/target/release/producer /src/target/release/consumer /src/target/release/audit /usr/local/bin/
+COPY --from=build /src/target/release/producer /src/target/release/consumer /src/target/release/audit \
+     /src/target/release/dlq /usr/local/bin/
 USER 10001:10001
 CMD ["producer"]

@@ -9,13 +9,16 @@
 #   sensor-events          3 x ( 32 + 16) MiB   144 MiB
 #   sensor-alerts          1 x ( 64 + 16) MiB    80 MiB
 #   sensor-aggregates      3 x ( 64 + 16) MiB   240 MiB
-#   sensor-readings-dlq   12 x ( 16 +  8) MiB   288 MiB
-#                                              3056 MiB
+#   sensor-readings-dlq   12 x ( 16 + 16) MiB   384 MiB
+#                                              3152 MiB
+#
+# A dead letter is as large as any record and its headers: hence its own limit, and segments above it.
 set -euo pipefail
 
 server=${KAFKA_BOOTSTRAP_SERVERS:?address of the broker, for instance kafka:9092}
 replication=${KAFKA_REPLICATION_FACTOR:-1}
 readings=${KAFKA_TOPIC_NAME:-sensor-readings}
+dead_letters=${KAFKA_DLQ_TOPIC_NAME:-sensor-readings-dlq}
 readings_partitions=${KAFKA_NUM_PARTITIONS:-12}
 bin=/opt/kafka/bin
 mib=$((1024 * 1024))
@@ -27,14 +30,15 @@ topics() { "$bin/kafka-topics.sh" --bootstrap-server "$server" "$@"; }
 existing=$(topics --describe --exclude-internal |
   sed -n 's/^Topic: *\([^[:space:]]*\).*PartitionCount: *\([0-9]*\).*/\1 \2/p')
 
-ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB
+ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB [RECORD_BYTES_MAX]
   local name=$1 partitions=$2 found
   found=$(awk -v name="$name" '$1 == name { print $2 }' <<<"$existing")
   if [ -z "$found" ]; then
     topics --create --topic "$name" --partitions "$partitions" --replication-factor "$replication" \
       --config "retention.ms=$(($3 * day_ms))" \
       --config "retention.bytes=$(($4 * mib))" \
-      --config "segment.bytes=$(($5 * mib))"
+      --config "segment.bytes=$(($5 * mib))" \
+      ${6:+--config "max.message.bytes=$6"}
   elif [ "$found" -eq "$partitions" ]; then
     echo "topic $name is there (partitions: $found)"
   else
@@ -44,9 +48,9 @@ ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB
   fi
 }
 
-#      name                  partitions            days  MiB  MiB a segment
+#      name                  partitions            days  MiB  MiB a segment  bytes a record
 ensure "$readings"           "$readings_partitions"   7  160  32
 ensure sensor-events         3                       30   32  16
 ensure sensor-alerts         1                       90   64  16
 ensure sensor-aggregates     3                        7   64  16
-ensure "$readings-dlq"       "$readings_partitions"  14   16   8
+ensure "$dead_letters"       "$readings_partitions"  14   16  16             10485760

@@ -14,7 +14,7 @@ use crate::client::Voice;
 use crate::error::DlqError;
 use crate::record::Header;
 
-/// How long one round of acknowledgements is waited for.
+/// How long room for a record is waited for at a time.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A record to send.
@@ -75,13 +75,13 @@ impl Courier {
         }
     }
 
-    /// Waits a moment for outcomes and returns those that have not been returned yet.
-    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
+    /// Waits for outcomes and returns those that have not been returned yet.
+    pub(crate) fn outcomes(&self, timeout: Duration) -> Vec<Outcome> {
         let known = self.producer.context().take();
         if !known.is_empty() {
             return known;
         }
-        self.producer.poll(POLL_TIMEOUT);
+        self.producer.poll(timeout);
         self.producer.context().take()
     }
 }

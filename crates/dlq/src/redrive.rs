@@ -25,6 +25,8 @@ use crate::topic::{DeadLetters, Extent, Records};
 const CHUNK_RECORDS_MAX: usize = 1_000;
 /// Bytes at which a chunk takes no further record.
 const CHUNK_BYTES_MAX: usize = 16 << 20;
+/// How long one round of acknowledgements is waited for.
+const ROUND: Duration = Duration::from_millis(100);
 /// Longest wait for acknowledgements after a signal to stop.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -174,7 +176,10 @@ impl Redrive<'_> {
                 under_way.open += 1;
             }
             under_way.plans.push(plan);
-            self.report();
+            self.collect(under_way, Duration::ZERO);
+            if under_way.failure.is_some() {
+                break;
+            }
         }
         Ok(())
     }
@@ -232,25 +237,11 @@ impl Redrive<'_> {
         }
     }
 
-    /// Waits until everything under way is settled; what cannot go back is kept.
+    /// Waits until everything under way is settled.
     fn await_outcomes(&mut self, under_way: &mut UnderWay<'_>) -> Result<(), DlqError> {
-        let mut failure = None;
         let mut deadline = None;
         while under_way.open > 0 {
-            for (position, result) in self.courier.outcomes() {
-                under_way.open -= 1;
-                match result {
-                    Ok(()) => {
-                        under_way.prefix.settle(position);
-                        self.count(&under_way.plans[position]);
-                    }
-                    Err(code) => {
-                        let again = self.refused(under_way, position, code);
-                        failure = failure.or(again.err());
-                    }
-                }
-            }
-            self.report();
+            self.collect(under_way, ROUND);
             if self.shutdown.is_stopping() {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + GRACE);
                 if Instant::now() >= deadline {
@@ -258,7 +249,25 @@ impl Redrive<'_> {
                 }
             }
         }
-        failure.map_or(Ok(()), Err)
+        under_way.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Settles what has an outcome by now.
+    fn collect(&mut self, under_way: &mut UnderWay<'_>, timeout: Duration) {
+        for (position, result) in self.courier.outcomes(timeout) {
+            under_way.open -= 1;
+            match result {
+                Ok(()) => {
+                    under_way.prefix.settle(position);
+                    self.count(&under_way.plans[position]);
+                }
+                Err(code) => {
+                    let failure = self.refused(under_way, position, code).err();
+                    under_way.failure = under_way.failure.take().or(failure);
+                }
+            }
+        }
+        self.report();
     }
 
     /// Keeps a record that Kafka would never take back as it is; any other refusal is a failure.
@@ -316,12 +325,14 @@ struct UnderWay<'a> {
     prefix: Prefix,
     /// Records sent and not settled.
     open: usize,
+    /// Why one of them never will be.
+    failure: Option<DlqError>,
 }
 
 impl<'a> UnderWay<'a> {
     fn new(chunk: &'a [Record]) -> Self {
         let prefix = Prefix::new(chunk.iter().map(|record| record.offset));
-        Self { chunk, plans: Vec::with_capacity(chunk.len()), prefix, open: 0 }
+        Self { chunk, plans: Vec::with_capacity(chunk.len()), prefix, open: 0, failure: None }
     }
 }
 

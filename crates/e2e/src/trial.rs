@@ -20,7 +20,7 @@ use crate::{Database, program, topic};
 
 static TRIALS: AtomicU32 = AtomicU32::new(0);
 
-/// What an audit said.
+/// What a program said that was run to its end.
 #[derive(Debug)]
 pub struct Verdict {
     /// Exit code.
@@ -86,6 +86,7 @@ impl Trial {
             ("KAFKA_TOPIC_NAME", format!("readings-{number}")),
             ("KAFKA_DLQ_TOPIC_NAME", format!("dlq-{number}")),
             ("KAFKA_CONSUMER_GROUP_ID", format!("group-{number}")),
+            ("KAFKA_DLQ_GROUP_ID", format!("redrive-{number}")),
             ("CASSANDRA_CONTACT_POINTS", stack.contact_points()),
             ("CASSANDRA_KEYSPACE", format!("trial_{number}")),
             ("PRODUCER_REPORT_DIR", runs.clone()),
@@ -160,6 +161,14 @@ impl Trial {
         Program::spawn(name, command, &self.folder.path().join(format!("{name}.log")))
     }
 
+    /// Starts one action of a program that has several.
+    pub fn start_action(&self, binary: &str, arguments: &[&str], name: &str) -> Result<Program> {
+        let mut command = Command::new(program(binary)?);
+        command.args(arguments).envs(&self.settings);
+        command.env("LOG_FORMAT", "json").stdout(Stdio::null());
+        Program::spawn(name, command, &self.folder.path().join(format!("{name}.log")))
+    }
+
     /// Runs a finite producer to its end.
     pub fn produce(&self, timeout: Duration) -> Result<RunReport> {
         let mut producer = self.start("producer", "producer")?;
@@ -180,15 +189,16 @@ impl Trial {
         serde_json::from_str(&text).with_context(|| format!("{} is a report", path.display()))
     }
 
-    /// Runs the audit to its end.
-    pub fn audit(&self) -> Result<Verdict> {
-        let output = Command::new(program("audit")?)
+    /// Runs a program to its end.
+    pub fn run(&self, binary: &str, arguments: &[&str]) -> Result<Verdict> {
+        let output = Command::new(program(binary)?)
+            .args(arguments)
             .envs(&self.settings)
             .stderr(Stdio::inherit())
             .output()
-            .context("the audit starts")?;
+            .with_context(|| format!("{binary} starts"))?;
         Ok(Verdict {
-            code: output.status.code().context("the audit ends by itself")?,
+            code: output.status.code().with_context(|| format!("{binary} ends by itself"))?,
             output: String::from_utf8(output.stdout)?,
         })
     }
@@ -208,6 +218,11 @@ impl Trial {
         let code = output.status.code().context("the audit ends by itself")?;
         ensure!((0..=1).contains(&code), "the audit ended with {code}, see audit.log");
         serde_json::from_slice(&output.stdout).context("the audit says what it found")
+    }
+
+    /// Runs the audit to its end.
+    pub fn audit(&self) -> Result<Verdict> {
+        self.run("audit", &[])
     }
 
     /// Runs the audit and insists on its verdict: everything acknowledged is stored, and nothing

@@ -30,6 +30,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// List the running pipeline's dead letters, show them, send them back (`dlq --help` says how)
+    #[command(disable_help_flag = true)]
+    Dlq {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Open cqlsh on the running pipeline's Cassandra; all arguments go to cqlsh
     #[command(disable_help_flag = true)]
     Cqlsh {
@@ -89,7 +95,8 @@ pub fn main() -> ExitCode {
 fn perform(task: Task, workspace: &Workspace) -> Result<()> {
     match task {
         Task::Up { arguments } => local::up(workspace, &arguments),
-        Task::Audit { arguments } => local::audit(workspace, &arguments),
+        Task::Audit { arguments } => local::program(workspace, "audit", &arguments),
+        Task::Dlq { arguments } => local::program(workspace, "dlq", &arguments),
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
         Task::Chaos { arguments } => local::chaos(workspace, &arguments),

@@ -14,7 +14,7 @@ use localstack::tools::{self, Tool};
 use crate::{Workspace, command};
 
 /// The programs of the pipeline, in the order of the reference page.
-pub(crate) const PROGRAMS: [&str; 3] = ["producer", "consumer", "audit"];
+pub(crate) const PROGRAMS: [&str; 4] = ["producer", "consumer", "audit", "dlq"];
 
 /// Starts servers, producer and consumers; returns only if that failed.
 pub(crate) fn up(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
@@ -30,12 +30,12 @@ pub(crate) fn up(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     Err(command::become_program(up.args(arguments)))
 }
 
-/// Audits the running pipeline; returns only if that failed.
-pub(crate) fn audit(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
-    workspace.build_release(&["audit"])?;
-    let mut audit = Command::new(workspace.program("audit"));
-    audit.args(arguments).envs(environment(workspace)?);
-    Err(command::become_program(&mut audit))
+/// Runs one of the programs on the running pipeline; returns only if that failed.
+pub(crate) fn program(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result<()> {
+    workspace.build_release(&[name])?;
+    let mut program = Command::new(workspace.program(name));
+    program.args(arguments).envs(environment(workspace)?);
+    Err(command::become_program(&mut program))
 }
 
 /// Plays the fault matrix; returns only if that failed.
