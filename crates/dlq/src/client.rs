@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runtime::kafka::Complaint;
 use tracing::{debug, warn};
 
@@ -30,7 +30,10 @@ impl ClientContext for Voice {
     }
 
     fn error(&self, error: KafkaError, _reason: &str) {
-        self.complain(&error);
+        // The end of a partition comes as an error, and is none.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.complain(&error);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::dead_letter::{
     ATTEMPTS_HEADER, DETAIL_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, Reason,
@@ -20,8 +21,17 @@ use runtime::kafka::{KafkaSettings, TopicSpec, ensure_topic};
 
 const PARTITIONS: u32 = 12;
 const WAIT: Duration = Duration::from_mins(1);
-/// Timestamp of the first record; each is a millisecond later than the one before.
-const EPOCH_MS: i64 = 1_764_000_000_000;
+
+/// Returns the timestamp of the first record; each is a millisecond later than the one before.
+///
+/// An hour ago: what is older than a topic's retention may be gone as soon as it is there.
+fn first_ms() -> i64 {
+    static FIRST_MS: OnceLock<i64> = OnceLock::new();
+    *FIRST_MS.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap() - 3_600_000
+    })
+}
 
 /// A record, as it was and as it is to be again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +47,7 @@ impl Copy {
     fn new(number: usize, value: &str) -> Self {
         Self {
             partition: i32::try_from(number % PARTITIONS as usize).unwrap(),
-            timestamp_ms: Some(EPOCH_MS + i64::try_from(number).unwrap()),
+            timestamp_ms: Some(first_ms() + i64::try_from(number).unwrap()),
             key: Some(format!("key-{number}").into()),
             value: Some(value.into()),
             headers: vec![("schema-version".into(), Some("1".into()))],
@@ -123,7 +133,8 @@ impl Fixture {
         let mut left = 0;
         for partition in 0..i32::try_from(PARTITIONS).unwrap() {
             let (low, high) = consumer.fetch_watermarks(topic, partition, WAIT).unwrap();
-            left += high - low;
+            assert_eq!(low, 0, "records of {topic} are gone");
+            left += high;
             assignment.add_partition_offset(topic, partition, Offset::Offset(low)).unwrap();
         }
         consumer.assign(&assignment).unwrap();
@@ -245,7 +256,7 @@ fn a_command_repairs_and_what_it_cannot_repair_goes_on_waiting() {
 
     fixture.assert_ends(&["redrive"], "redrive: sent 40 kept 0");
     for record in fixture.returned().iter().filter(|record| !expected.contains(record)) {
-        let number = usize::try_from(record.timestamp_ms.unwrap() - EPOCH_MS).unwrap();
+        let number = usize::try_from(record.timestamp_ms.unwrap() - first_ms()).unwrap();
         // A repair that failed is an attempt; being passed over for another reason is none.
         let attempts = if number < 30 { 2 } else { 1 };
         assert_eq!(*record, Copy::new(number, &text(number)).with(ATTEMPTS_HEADER, attempts));
@@ -268,6 +279,8 @@ fn nothing_is_missing_after_a_redrive_was_killed() {
     let topic = fixture.trial.topic();
     let letter = |n| Copy::new(n, "x").dead(topic, Reason::Malformed, 1);
     fixture.bury(&(0..LETTERS).map(letter).collect::<Vec<_>>());
+    let waiting = format!("dead letters: {LETTERS} waiting: malformed {LETTERS}");
+    fixture.assert_ends(&["list", "--limit", "1"], &waiting);
 
     let mut first = fixture.trial.start_with("dlq", &["redrive"], "killed").unwrap();
     first.wait_for("progress", WAIT, |line| line.message() == "progress").unwrap();
