@@ -244,7 +244,6 @@ impl Records<'_> {
                 return Err(DlqError::Stopped);
             }
             match self.letters.consumer.poll(POLL_TIMEOUT) {
-                None => {}
                 // Left over from the partition before, or from before a restart of the broker.
                 Some(Ok(message)) if !self.is_due(message.partition(), message.offset()) => {}
                 Some(Ok(message)) if message.offset() >= self.end => self.next = self.end,
@@ -255,7 +254,7 @@ impl Records<'_> {
                 Some(Err(KafkaError::PartitionEOF(partition))) if partition == self.partition => {
                     self.next = self.end;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                None | Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(source)) if is_final(&source) => {
                     return Err(DlqError::Refused { what: "hand out dead letters", source });
                 }

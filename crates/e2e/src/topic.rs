@@ -1,5 +1,6 @@
 //! A look at a topic from a test's own client.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,52 +12,44 @@ use rdkafka::topic_partition_list::Offset;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads every record that is in the topic now, partition by partition.
+/// Reads every record that is in the topic now.
 pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap_servers)
         .set("group.id", "looking-on")
         .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-    let partitions = metadata.topics().first().context("the topic is known")?.partitions();
-    ensure!(!partitions.is_empty(), "topic {topic} does not exist");
+    let found = metadata.topics().iter().find(|found| found.error().is_none());
+    let found = found.with_context(|| format!("topic {topic} does not exist"))?;
+    let mut ends = BTreeMap::new();
+    let mut list = TopicPartitionList::new();
+    for partition in found.partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        if low < high {
+            ends.insert(partition.id(), high);
+            list.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+        }
+    }
+    consumer.assign(&list)?;
     let mut messages = Vec::new();
-    for partition in partitions {
-        let (start, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
-        if start < end {
-            read_partition(&consumer, topic, partition.id(), end, &mut messages)?;
+    let deadline = Instant::now() + TIMEOUT;
+    while !ends.is_empty() {
+        ensure!(Instant::now() < deadline, "{topic} is not read to its end within {TIMEOUT:?}");
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let message = message?;
+        let (partition, next) = (message.partition(), message.offset() + 1);
+        let Some(end) = ends.get(&partition) else { continue };
+        let (end, wanted) = (*end, next <= *end);
+        if next >= end {
+            ends.remove(&partition);
+        }
+        if wanted {
+            messages.push(message.detach());
         }
     }
     Ok(messages)
-}
-
-fn read_partition(
-    consumer: &BaseConsumer,
-    topic: &str,
-    partition: i32,
-    end: i64,
-    messages: &mut Vec<OwnedMessage>,
-) -> Result<()> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Beginning)?;
-    consumer.assign(&list)?;
-    let deadline = Instant::now() + TIMEOUT;
-    while Instant::now() < deadline {
-        match consumer.poll(Duration::from_millis(100)) {
-            None => {}
-            Some(Ok(message)) => {
-                messages.push(message.detach());
-                if message.offset() + 1 >= end {
-                    return Ok(());
-                }
-            }
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return Ok(()),
-            Some(Err(error)) => return Err(error.into()),
-        }
-    }
-    anyhow::bail!("partition {partition} of {topic} is not read to its end within {TIMEOUT:?}")
 }
 
 /// Returns the text of a header; `None` if there is no such header.

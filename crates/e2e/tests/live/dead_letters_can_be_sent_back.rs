@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::dead_letter::{
     ATTEMPTS_HEADER, DETAIL_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, Reason,
@@ -12,11 +12,9 @@ use domain::dead_letter::{
 };
 use e2e::{Trial, program, shared_stack, turn};
 use nix::sys::signal::Signal;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, Message, TopicPartitionList};
+use rdkafka::{ClientConfig, Message};
 use runtime::kafka::{KafkaSettings, TopicSpec, ensure_topic};
 
 const PARTITIONS: u32 = 12;
@@ -54,7 +52,20 @@ impl Copy {
         }
     }
 
-    fn with(mut self, name: &str, value: impl ToString) -> Self {
+    fn of(message: &OwnedMessage) -> Self {
+        let headers = message.headers().into_iter().flat_map(Headers::iter);
+        Self {
+            partition: message.partition(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
+    }
+
+    fn with(mut self, name: &str, value: &dyn ToString) -> Self {
         self.headers.push((name.into(), Some(value.to_string().into())));
         self
     }
@@ -63,21 +74,20 @@ impl Copy {
     fn dead(&self, topic: &str, reason: Reason, attempts: u32) -> Self {
         let letter = Self { timestamp_ms: None, ..self.clone() };
         letter
-            .with(TOPIC_HEADER, topic)
-            .with(PARTITION_HEADER, self.partition)
-            .with(OFFSET_HEADER, 1_000)
-            .with(TIMESTAMP_HEADER, self.timestamp_ms.unwrap())
-            .with(REASON_HEADER, reason)
-            .with(DETAIL_HEADER, "it is\nnot right")
-            .with(ATTEMPTS_HEADER, attempts)
-            .with(SERVICE_HEADER, "test")
+            .with(TOPIC_HEADER, &topic)
+            .with(PARTITION_HEADER, &self.partition)
+            .with(OFFSET_HEADER, &1_000)
+            .with(TIMESTAMP_HEADER, &self.timestamp_ms.unwrap())
+            .with(REASON_HEADER, &reason)
+            .with(DETAIL_HEADER, &"it is\nnot right")
+            .with(ATTEMPTS_HEADER, &attempts)
+            .with(SERVICE_HEADER, &"test")
     }
 }
 
 /// A trial with its two topics and a client for each direction.
 struct Fixture {
     trial: Trial,
-    servers: String,
     producer: BaseProducer,
 }
 
@@ -98,7 +108,7 @@ impl Fixture {
             runtime.block_on(ensure_topic(&kafka, topic, &shutdown)).unwrap();
         }
         let producer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
-        Self { trial, servers, producer }
+        Self { trial, producer }
     }
 
     /// Appends records to the dead-letter topic.
@@ -123,40 +133,8 @@ impl Fixture {
 
     /// Reads all of a topic.
     fn read(&self, topic: &str) -> Vec<Copy> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.servers)
-            .set("group.id", "dead-letters-test")
-            .set("enable.auto.commit", "false")
-            .create()
-            .unwrap();
-        let mut assignment = TopicPartitionList::new();
-        let mut left = 0;
-        for partition in 0..i32::try_from(PARTITIONS).unwrap() {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, WAIT).unwrap();
-            assert_eq!(low, 0, "records of {topic} are gone");
-            left += high;
-            assignment.add_partition_offset(topic, partition, Offset::Offset(low)).unwrap();
-        }
-        consumer.assign(&assignment).unwrap();
-        let deadline = Instant::now() + WAIT;
-        let mut records = Vec::new();
-        while left > 0 {
-            assert!(Instant::now() < deadline, "{left} records of {topic} do not come");
-            let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
-            let message = message.unwrap();
-            let headers = message.headers().into_iter().flat_map(Headers::iter);
-            records.push(Copy {
-                partition: message.partition(),
-                timestamp_ms: message.timestamp().to_millis(),
-                key: message.key().map(<[u8]>::to_vec),
-                value: message.payload().map(<[u8]>::to_vec),
-                headers: headers
-                    .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-                    .collect(),
-            });
-            left -= 1;
-        }
-        records
+        let messages = self.trial.read_topic(topic).unwrap();
+        messages.iter().map(Copy::of).collect()
     }
 
     /// Reads the topic that the records came from, in an order of its own.
@@ -217,7 +195,7 @@ fn records_go_back_as_they_were_and_only_once() {
     assert_eq!(fixture.returned(), []);
     fixture.assert_ends(&["redrive"], "redrive: sent 40 kept 0");
     let mut expected: Vec<Copy> =
-        records.into_iter().map(|copy| copy.with(ATTEMPTS_HEADER, 2)).collect();
+        records.into_iter().map(|copy| copy.with(ATTEMPTS_HEADER, &2)).collect();
     expected.sort();
     assert_eq!(fixture.returned(), expected);
 
@@ -247,7 +225,7 @@ fn a_command_repairs_and_what_it_cannot_repair_goes_on_waiting() {
     fixture.assert_ends(&arguments, "redrive: sent 10 kept 40");
     let mut expected: Vec<Copy> = (0..30)
         .filter(|n| repairable(*n))
-        .map(|n| Copy::new(n, &format!("temperature {n}\n")).with(ATTEMPTS_HEADER, 1))
+        .map(|n| Copy::new(n, &format!("temperature {n}\n")).with(ATTEMPTS_HEADER, &1))
         .collect();
     expected.sort();
     assert_eq!(fixture.returned(), expected);
@@ -259,7 +237,7 @@ fn a_command_repairs_and_what_it_cannot_repair_goes_on_waiting() {
         let number = usize::try_from(record.timestamp_ms.unwrap() - first_ms()).unwrap();
         // A repair that failed is an attempt; being passed over for another reason is none.
         let attempts = if number < 30 { 2 } else { 1 };
-        assert_eq!(*record, Copy::new(number, &text(number)).with(ATTEMPTS_HEADER, attempts));
+        assert_eq!(*record, Copy::new(number, &text(number)).with(ATTEMPTS_HEADER, &attempts));
     }
 
     let stranger = Copy::new(0, "hello");
@@ -282,15 +260,15 @@ fn nothing_is_missing_after_a_redrive_was_killed() {
     let waiting = format!("dead letters: {LETTERS} waiting: malformed {LETTERS}");
     fixture.assert_ends(&["list", "--limit", "1"], &waiting);
 
-    let mut first = fixture.trial.start_with("dlq", &["redrive"], "killed").unwrap();
+    let mut first = fixture.trial.start_action("dlq", &["redrive"], "killed").unwrap();
     first.wait_for("progress", WAIT, |line| line.message() == "progress").unwrap();
     first.kill().unwrap();
     let before = fixture.returned().len();
     assert!((1..LETTERS).contains(&before), "{before} of {LETTERS} were sent before the kill");
 
     // Two at once repeat each other's work and lose none of it.
-    let mut both =
-        ["left", "right"].map(|name| fixture.trial.start_with("dlq", &["redrive"], name).unwrap());
+    let mut both = ["left", "right"]
+        .map(|name| fixture.trial.start_action("dlq", &["redrive"], name).unwrap());
     for redrive in &mut both {
         let status = redrive.wait(WAIT).unwrap();
         assert!(status.success(), "{status}{}", redrive.last_lines());
@@ -313,7 +291,7 @@ fn a_redrive_that_is_stopped_repeats_nothing() {
     fixture.bury(&(0..LETTERS).map(letter).collect::<Vec<_>>());
 
     let slowly = ["redrive", "--through", "sleep 0.05; cat"];
-    let mut redrive = fixture.trial.start_with("dlq", &slowly, "stopped").unwrap();
+    let mut redrive = fixture.trial.start_action("dlq", &slowly, "stopped").unwrap();
     redrive.wait_for("progress", WAIT, |line| line.message() == "progress").unwrap();
     redrive.signal(Signal::SIGTERM).unwrap();
     let status = redrive.wait(Duration::from_secs(10)).unwrap();
