@@ -92,9 +92,11 @@ mod tests {
     #[test]
     fn values_are_text_where_they_can_be() {
         assert_eq!(text_or_dump("21 °C".as_bytes()), "21 °C");
-        let expected = "00000000  ff 00 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e  ..ABCDEFGHIJKLMN\n\
-                        00000010  4f                                               O";
-        assert_eq!(text_or_dump(b"\xff\0ABCDEFGHIJKLMNO"), expected);
+        let expected = [
+            "00000000  ff 00 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e  ..ABCDEFGHIJKLMN",
+            "00000010  4f                                               O",
+        ];
+        assert_eq!(text_or_dump(b"\xff\0ABCDEFGHIJKLMNO"), expected.join("\n"));
         assert_eq!(text_or_hex(&[0xff, 1]), "0xff01");
     }
 
