@@ -100,6 +100,11 @@ impl Group {
         let not_committed =
             || ConsumerError::NotCommitted { waited_s: started.elapsed().as_secs() };
         let idle = self.committer.wait(deadline);
+        if let Some(error) = self.committer.take_failure() {
+            // The next commit would hide it, and partitions that stay would wait for news.
+            warn!("commit failed, trying again: {error}");
+            self.engine().pipeline.repeat_commits();
+        }
         if commits.is_empty() {
             return Ok(());
         }
