@@ -438,4 +438,6 @@ fn milliseconds(duration: Duration) -> i64 {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,415 @@
+//! The servers' side: Kafka's log, committed offsets and dead letters, Cassandra's tables, and what
+//! each of them must hold in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use domain::dead_letter::Reason;
+use domain::hour::HOUR_MS;
+use domain::reading::RECORD_BYTES_MAX;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+use super::super::Write;
+use super::super::record::DeadLetter;
+
+/// Time of day at which every simulation starts, epoch milliseconds.
+pub(super) const START_MS: i64 = 1_764_000_000_000;
+pub(super) const TIME_TO_LIVE: Duration = Duration::from_hours(24);
+const TIME_TO_LIVE_MS: i64 = 24 * HOUR_MS;
+
+/// Site, hour, sensor, event time, run, number.
+type RowKey = (String, i64, String, i64, String, i64);
+/// Value, unit, status, write timestamp.
+type Cells = (u64, &'static str, &'static str, i64);
+/// A place in Kafka: partition, which of its lives, offset.
+pub(super) type Place = (i32, u32, u64);
+
+/// What must become of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Row,
+    Letter(Reason),
+    Expired,
+    /// It expires during the simulation: a row or nothing.
+    RowOrExpired,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Produced {
+    pub(super) place: Place,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) fate: Fate,
+    row: Option<(RowKey, Cells)>,
+}
+
+#[derive(Default)]
+pub(super) struct Partition {
+    pub(super) life: u32,
+    pub(super) end: u64,
+    /// Offset to index of the record.
+    pub(super) log: BTreeMap<u64, usize>,
+    pub(super) committed: Option<u64>,
+}
+
+impl Partition {
+    /// Tells whether all of it is committed.
+    pub(super) fn is_committed(&self) -> bool {
+        self.committed.unwrap_or(0) == self.end
+    }
+}
+
+/// What a write does once it arrives.
+pub(super) enum Effects {
+    Rows(Vec<(RowKey, Cells)>),
+    Site { site: String, location: Option<i64>, sensors: Vec<(String, i64, bool)> },
+    Letter(Place, Box<DeadLetter>),
+}
+
+pub(super) struct World {
+    pub(super) partitions: Vec<Partition>,
+    pub(super) records: Vec<Produced>,
+    /// Batches of more rows are refused as a whole, though each row is fine.
+    pub(super) refuse_above: usize,
+    sites: u32,
+    expected: BTreeMap<RowKey, Cells>,
+    rows: BTreeMap<RowKey, u64>,
+    letters: BTreeMap<Place, u64>,
+    expired: BTreeSet<Place>,
+    latest: BTreeMap<String, i64>,
+    registered: BTreeSet<String>,
+}
+
+impl World {
+    pub(super) fn new(partitions: usize, sites: u32, refuse_above: usize) -> Self {
+        Self {
+            partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            records: Vec::new(),
+            refuse_above,
+            sites,
+            expected: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            expired: BTreeSet::new(),
+            latest: BTreeMap::new(),
+            registered: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn partition(&mut self, partition: i32) -> &mut Partition {
+        let index = usize::try_from(partition).expect("partitions count from 0");
+        &mut self.partitions[index]
+    }
+
+    /// Adds a record, mostly a good reading; returns where it lies.
+    pub(super) fn produce(&mut self, now_ms: i64, random: &mut SmallRng) -> Place {
+        let site = random.random_range(0..self.sites);
+        let count = u32::try_from(self.partitions.len()).expect("a handful");
+        let partition = (site % count).cast_signed();
+        let (value, fate, row) = self.draw(site, now_ms, random);
+        let index = self.records.len();
+        let log = self.partition(partition);
+        // Compaction and transaction markers leave holes.
+        log.end += if random.random_bool(0.03) { random.random_range(1..150) } else { 0 };
+        let place = (partition, log.life, log.end);
+        log.log.insert(log.end, index);
+        log.end += 1;
+        if let Some((key, cells)) = row.clone().filter(|_| !matches!(fate, Fate::Letter(_))) {
+            self.expected.insert(key, cells);
+        }
+        self.records.push(Produced { place, value, fate, row });
+        place
+    }
+
+    fn draw(
+        &self,
+        site: u32,
+        now_ms: i64,
+        random: &mut SmallRng,
+    ) -> (Option<Vec<u8>>, Fate, Option<(RowKey, Cells)>) {
+        let again = self.records.len().checked_sub(random.random_range(1..30));
+        let prefix = format!("site-{site:04}");
+        if let Some(record) = again.and_then(|index| self.records.get(index))
+            && record.row.as_ref().is_some_and(|(key, _)| key.0 == prefix)
+            && random.random_bool(0.1)
+        {
+            // A producer that tries again without idempotence.
+            return (record.value.clone(), record.fate, record.row.clone());
+        }
+        let seq = i64::try_from(self.records.len()).expect("few");
+        let mut draft = Draft {
+            site: prefix,
+            sensor: format!("light-{:02}", random.random_range(0..5)),
+            kind: "light",
+            unit: "lx",
+            ts_ms: now_ms - random.random_range(0..200),
+            seq,
+        };
+        let fate = draft.spoil(now_ms, random);
+        let mut value = draft.json();
+        match fate {
+            Fate::Letter(Reason::Malformed) if random.random_bool(0.3) => {
+                return (None, fate, None);
+            }
+            Fate::Letter(Reason::Malformed) => value.truncate(value.len() / 2),
+            Fate::Letter(Reason::TooLarge) => value.resize(RECORD_BYTES_MAX + 1, b' '),
+            _ => {}
+        }
+        (Some(value), fate, Some(draft.row()))
+    }
+
+    /// Works out what a write will do; `life` says which life of the partition it is about.
+    pub(super) fn effects(&mut self, partition: i32, life: u32, write: &Write) -> Effects {
+        match write {
+            Write::Rows(batch) => {
+                let rows = (0..batch.len()).filter_map(|position| batch.row(position));
+                let site = batch.site_id().to_owned();
+                let rows = rows.map(|row| {
+                    let (sensor, run) = (row.sensor_id.to_owned(), row.run.to_owned());
+                    let key = (site.clone(), batch.hour_ms(), sensor, row.ts_ms, run, row.seq);
+                    (key, (row.value.to_bits(), row.unit, row.status.name(), row.ts_ms))
+                });
+                let rows: Vec<_> = rows.collect();
+                for ((key, _), offset) in rows.iter().zip(batch.offsets()) {
+                    let index = self.partition(partition).log.get(&offset.0).copied();
+                    let record = index.filter(|index| self.records[*index].place.1 == life);
+                    let Some(record) = record.map(|index| &self.records[index]) else { continue };
+                    let same = record.row.as_ref().is_some_and(|(own, _)| own == key);
+                    assert!(same, "the row of {:?} has the key {key:?}", record.place);
+                }
+                Effects::Rows(rows)
+            }
+            Write::Site(news) => {
+                let sensors = news.sensors.iter();
+                Effects::Site {
+                    site: news.site_id.to_string(),
+                    location: news.location.map(|(_, ts_ms)| ts_ms),
+                    sensors: sensors
+                        .map(|(id, latest)| (id.to_string(), latest.ts_ms, latest.unregistered))
+                        .collect(),
+                }
+            }
+            Write::DeadLetter(letter) => {
+                Effects::Letter((letter.partition, life, letter.offset.0), letter.clone())
+            }
+        }
+    }
+
+    /// Tells whether Cassandra refuses a write for good.
+    pub(super) fn refuses(&self, effects: &Effects) -> bool {
+        match effects {
+            Effects::Rows(rows) => {
+                rows.len() > self.refuse_above || rows.iter().any(|(key, _)| is_bad(&key.2))
+            }
+            Effects::Site { sensors, .. } => {
+                sensors.len() > self.refuse_above || sensors.iter().any(|(id, ..)| is_bad(id))
+            }
+            Effects::Letter(..) => false,
+        }
+    }
+
+    /// Makes a write durable; returns how many rows or letters were there before.
+    pub(super) fn apply(&mut self, effects: &Effects) -> u64 {
+        let mut repeated = 0;
+        match effects {
+            Effects::Rows(rows) => {
+                for (key, cells) in rows {
+                    let expected = self.expected.get(key);
+                    assert_eq!(expected, Some(cells), "I2, I3: phantom or corrupt row {key:?}");
+                    let writes = self.rows.entry(key.clone()).or_default();
+                    repeated += u64::from(*writes > 0);
+                    *writes += 1;
+                }
+            }
+            Effects::Site { site, location, sensors } => {
+                if location.is_some() {
+                    self.registered.insert(site.clone());
+                }
+                for (id, ts_ms, unregistered) in sensors {
+                    let latest = self.latest.entry(id.clone()).or_insert(*ts_ms);
+                    *latest = (*latest).max(*ts_ms);
+                    if *unregistered {
+                        self.registered.insert(id.clone());
+                    }
+                }
+            }
+            Effects::Letter(place, letter) => {
+                self.check_letter(*place, letter);
+                let letters = self.letters.entry(*place).or_default();
+                repeated += u64::from(*letters > 0);
+                *letters += 1;
+            }
+        }
+        repeated
+    }
+
+    fn check_letter(&self, place: Place, letter: &DeadLetter) {
+        let record = self.records.iter().find(|record| record.place == place);
+        let record = record.unwrap_or_else(|| panic!("I5: dead letter of no record, {place:?}"));
+        let reason = letter.rejection.reason;
+        assert_eq!(record.fate, Fate::Letter(reason), "I5: dead letter of {place:?}");
+        assert_eq!(record.value, letter.value, "I5: value of the dead letter of {place:?}");
+        assert_eq!(letter.key.as_deref(), Some(&KEY[..]), "I5: key of {place:?}");
+    }
+
+    /// Notes that a member took a record for expired.
+    pub(super) fn expire(&mut self, place: Place) {
+        self.expired.insert(place);
+    }
+
+    /// Returns the records of a partition's present life from `from` to below `to` that are not
+    /// durable.
+    pub(super) fn first_open(&self, partition: i32, from: u64, to: u64) -> Option<&Produced> {
+        let log = &self.partitions[usize::try_from(partition).expect("from 0")].log;
+        let mut records = log.range(from..to.max(from)).map(|(_, index)| &self.records[*index]);
+        records.find(|record| !self.is_accounted(record))
+    }
+
+    fn has_row(&self, record: &Produced) -> bool {
+        record.row.as_ref().is_some_and(|(key, _)| self.rows.contains_key(key))
+    }
+
+    fn is_accounted(&self, record: &Produced) -> bool {
+        match record.fate {
+            Fate::Row => self.has_row(record),
+            Fate::Letter(_) => self.letters.contains_key(&record.place),
+            Fate::Expired => self.expired.contains(&record.place),
+            Fate::RowOrExpired => self.has_row(record) || self.expired.contains(&record.place),
+        }
+    }
+
+    /// Commits, after checking I1: everything below is durable, and `latest` knows of it.
+    pub(super) fn commit(&mut self, partition: i32, next: u64) {
+        let from = self.partition(partition).committed.unwrap_or(0);
+        let end = self.partition(partition).end;
+        assert!(next <= end, "I1: {next} committed, partition {partition} ends at {end}");
+        if let Some(record) = self.first_open(partition, from, next) {
+            panic!("I1: {next} committed, but {:?} {:?} is open", record.place, record.fate);
+        }
+        let log = &self.partitions[usize::try_from(partition).expect("from 0")].log;
+        for (_, index) in log.range(from..next.max(from)) {
+            let record = &self.records[*index];
+            let (Fate::Row, Some((key, _))) = (record.fate, &record.row) else { continue };
+            let latest = self.latest.get(&key.2).copied();
+            let place = record.place;
+            assert!(
+                latest >= Some(key.3),
+                "`latest` is behind the committed {place:?}: {latest:?}"
+            );
+            for name in [&key.0, &key.2] {
+                assert!(self.registered.contains(name), "{name} of {place:?} is not registered");
+            }
+        }
+        self.partition(partition).committed = Some(next);
+    }
+
+    /// Says how far each partition is, for a failure.
+    pub(super) fn describe(&self) -> String {
+        let partitions = (0..).zip(&self.partitions);
+        let lines = partitions.map(|(number, Partition { life, end, committed, .. })| {
+            format!("partition {number}: life {life} end {end} committed {committed:?}\n")
+        });
+        lines.collect()
+    }
+
+    /// Checks that each record became exactly what it must.
+    pub(super) fn check_all(&self) {
+        for record in &self.records {
+            let Produced { place, fate, .. } = record;
+            assert!(self.is_accounted(record), "I2: {place:?} {fate:?} is missing");
+            let wrong = match fate {
+                Fate::Row => self.letters.contains_key(place) || self.expired.contains(place),
+                Fate::RowOrExpired => self.letters.contains_key(place),
+                Fate::Expired => self.letters.contains_key(place) || self.has_row(record),
+                Fate::Letter(_) => self.has_row(record) || self.expired.contains(place),
+            };
+            assert!(!wrong, "{place:?} {fate:?} became something else as well");
+        }
+    }
+
+    /// Deletes a partition and makes it anew, from offset 0.
+    pub(super) fn recreate(&mut self, partition: i32) {
+        let log = self.partition(partition);
+        *log = Partition { life: log.life + 1, ..Partition::default() };
+    }
+}
+
+pub(super) const KEY: [u8; 3] = *b"key";
+
+/// A sensor whose rows Cassandra refuses.
+fn is_bad(sensor: &str) -> bool {
+    sensor.ends_with("bad")
+}
+
+/// A reading before it is bytes.
+struct Draft {
+    site: String,
+    sensor: String,
+    kind: &'static str,
+    unit: &'static str,
+    ts_ms: i64,
+    seq: i64,
+}
+
+impl Draft {
+    /// Makes some readings others than good ones; returns what must become of it.
+    fn spoil(&mut self, now_ms: i64, random: &mut SmallRng) -> Fate {
+        match random.random_range(0..100) {
+            0..3 => return Fate::Letter(Reason::Malformed),
+            3 => return Fate::Letter(Reason::TooLarge),
+            4 => {
+                self.kind = "noise";
+                return Fate::Letter(Reason::UnknownKind);
+            }
+            5 => {
+                self.unit = "hPa";
+                return Fate::Letter(Reason::ImpossibleValue);
+            }
+            6 => {
+                self.ts_ms = 1;
+                return Fate::Letter(Reason::TimestampOutOfBounds);
+            }
+            7 => {
+                self.ts_ms = now_ms + 10 * TIME_TO_LIVE_MS;
+                return Fate::Letter(Reason::ClockAhead);
+            }
+            8..11 => {
+                self.sensor = "light-bad".into();
+                return Fate::Letter(Reason::RefusedByCassandra);
+            }
+            11..14 => {
+                self.ts_ms = now_ms - TIME_TO_LIVE_MS - random.random_range(1..1_000_000);
+                return Fate::Expired;
+            }
+            14..16 => {
+                self.ts_ms = now_ms - TIME_TO_LIVE_MS + random.random_range(1..3_000);
+                return Fate::RowOrExpired;
+            }
+            16..25 => self.ts_ms -= random.random_range(1..4) * HOUR_MS,
+            _ => {}
+        }
+        Fate::Row
+    }
+
+    fn sensor_id(&self) -> String {
+        format!("{}/{}", self.site, self.sensor)
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let Self { site, kind, unit, ts_ms, seq, .. } = self;
+        let sensor_id = self.sensor_id();
+        let text = format!(
+            r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","kind":"{kind}","ts":{ts_ms},
+            "value":{seq},"unit":"{unit}","seq":{seq},"run":"r","status":"ok",
+            "location":{{"lat":1.5,"lon":2.5}}}}"#
+        );
+        text.into_bytes()
+    }
+
+    fn row(&self) -> (RowKey, Cells) {
+        let hour_ms = self.ts_ms - self.ts_ms.rem_euclid(HOUR_MS);
+        let key =
+            (self.site.clone(), hour_ms, self.sensor_id(), self.ts_ms, "r".to_owned(), self.seq);
+        (key, ((self.seq as f64).to_bits(), "lx", "ok", self.ts_ms))
+    }
+}
