@@ -66,7 +66,7 @@ pub struct Ticket {
 }
 
 /// Something a server has to be told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Write {
     /// Rows of `readings`, all of one Cassandra partition.
     Rows(RowBatch),
@@ -110,7 +110,7 @@ pub struct Commit {
 }
 
 /// All partitions this process owns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
     limits: Limits,
     time_to_live: Option<Duration>,
@@ -437,6 +437,8 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+#[cfg(test)]
+mod exploration;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

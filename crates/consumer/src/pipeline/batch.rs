@@ -66,7 +66,7 @@ pub struct RowView<'a> {
 }
 
 /// Readings of one site and hour.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RowBatch {
     site_id: Arc<str>,
     hour_ms: i64,

@@ -16,28 +16,28 @@ use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
 /// A commit that waits until the tables kept by site know everything below its offset.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PendingCommit {
     next: NextOffset,
     site_writes: usize,
 }
 
 /// What is gathered about one site.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Site {
     open: Vec<RowBatch>,
     news: SiteNews,
 }
 
 /// When an open batch has to be written, and which one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Due {
     opened: Instant,
     site_id: Arc<str>,
     hour_ms: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub(super) epoch: Epoch,
     pub(super) ledger: Ledger,

@@ -14,7 +14,7 @@ const WORD_BITS: u64 = 64;
 
 /// Tracks one partition during one assignment: one bit per record between the lowest open one and
 /// the newest.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// Bit `i` of word `w` stands for offset `first_word + 64 w + i`; set means durable.
     words: VecDeque<u64>,

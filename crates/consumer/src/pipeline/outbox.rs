@@ -17,7 +17,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 const FAILURES_TO_OPEN: u32 = 5;
 
 /// Stops the stream of writes to a server that is away; one write at a time goes on trying.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Breaker {
     failures: u32,
     probe_after: Option<Instant>,
@@ -44,7 +44,7 @@ impl Breaker {
 }
 
 /// Writes to one server, in no promised order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outbox {
     ready: VecDeque<(Ticket, Write)>,
     /// Failed writes by the time at which they are repeated; the number tells equal times apart.

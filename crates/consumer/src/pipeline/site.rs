@@ -30,7 +30,7 @@ pub struct LatestReading {
 }
 
 /// One write to the tables that are kept by site.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SiteWrite {
     /// Partition key of all three tables.
     pub site_id: Arc<str>,
@@ -54,7 +54,7 @@ impl SiteWrite {
 }
 
 /// News of one site.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SiteNews {
     location: Option<(Location, i64)>,
     sensors: FxHashMap<Box<str>, LatestReading>,
@@ -110,7 +110,7 @@ impl SiteNews {
 
 /// Sensors and sites that the registry has been told of; bounded, and telling it twice does no
 /// harm.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     sensors: HashMap<Box<str>, SensorKind>,
     sites: HashMap<Box<str>, Location>,
