@@ -12,6 +12,11 @@ pub struct NextOffset(pub u64);
 
 const WORD_BITS: u64 = 64;
 
+/// Returns a word with the bits of all offsets below this one, in its own word.
+fn below(offset: u64) -> u64 {
+    (1 << (offset % WORD_BITS)) - 1
+}
+
 /// Tracks one partition during one assignment: one bit per record between the lowest open one and
 /// the newest.
 #[derive(Clone, Debug, Default)]
@@ -32,25 +37,39 @@ impl Ledger {
     /// Offsets that Kafka skips (compaction, transaction markers) count as durable: nothing will
     /// ever come of them.
     pub fn receive(&mut self, RecordOffset(offset): RecordOffset) -> bool {
-        if !self.started {
-            self.started = true;
-            self.first_word = offset - offset % WORD_BITS;
-            // What lies before the first record is not ours to wait for.
-            self.words.push_back((1 << (offset % WORD_BITS)) - 1);
-            self.prefix = offset;
-            self.received = offset;
-        }
-        if offset < self.received {
+        if self.started && offset < self.received {
             return false;
         }
-        let gap = self.received..offset;
-        self.received = offset + 1;
-        let words = (offset - self.first_word) / WORD_BITS + 1;
-        self.words.resize(usize::try_from(words).unwrap_or(usize::MAX), 0);
-        for skipped in gap {
-            self.complete(RecordOffset(skipped));
+        if self.is_drained() {
+            // What lies before is done, or not ours to wait for, however much it is.
+            self.started = true;
+            self.first_word = offset - offset % WORD_BITS;
+            self.words.clear();
+            self.words.push_back(below(offset));
+            self.prefix = offset;
+        } else {
+            self.skip_to(offset);
         }
+        self.received = offset + 1;
         true
+    }
+
+    /// Marks what lies between the newest record and `offset` as durable, whole words at a time:
+    /// after a long outage Kafka may have deleted millions of records.
+    fn skip_to(&mut self, offset: u64) {
+        let position = |offset: u64| {
+            usize::try_from((offset - self.first_word) / WORD_BITS).unwrap_or(usize::MAX)
+        };
+        let (newest, last) = (position(self.received), position(offset));
+        if let Some(word) = self.words.get_mut(newest) {
+            *word |= !below(self.received);
+        }
+        if last < self.words.len() {
+            self.words[last] &= below(offset);
+        } else {
+            self.words.resize(last, u64::MAX);
+            self.words.push_back(below(offset));
+        }
     }
 
     /// Notes that a received record is durable; doing so twice changes nothing.
@@ -114,7 +133,7 @@ mod tests {
         fn the_prefix_is_the_lowest_open_offset(
             start in 0_u64..1_000_000,
             steps in prop::collection::vec(
-                (0_u64..4, any::<prop::sample::Index>(), 0_u8..4),
+                (prop_oneof![0_u64..4, 0_u64..300], any::<prop::sample::Index>(), 0_u8..4),
                 1..400,
             ),
         ) {
@@ -140,6 +159,11 @@ mod tests {
                 prop_assert_eq!(ledger.prefix(), Some(NextOffset(expected)));
                 prop_assert_eq!(ledger.is_drained(), open.is_empty());
                 prop_assert_eq!(ledger.span(), next - expected);
+                if let Some(last) = next.checked_sub(1) {
+                    let is_behind = |offset| ledger.is_behind(RecordOffset(offset));
+                    prop_assert_eq!(is_behind(last), !seen.is_empty() && last < expected);
+                    prop_assert!(!is_behind(expected) && (expected == 0 || is_behind(expected - 1)));
+                }
             }
         }
     }
@@ -151,6 +175,21 @@ mod tests {
         assert!(ledger.is_drained());
         ledger.complete(RecordOffset(3));
         assert_eq!(ledger.prefix(), None);
+    }
+
+    /// I6: Kafka deletes what a consumer did not read in time, however much that is.
+    #[test]
+    fn a_gap_of_any_length_costs_next_to_nothing() {
+        let mut ledger = Ledger::default();
+        ledger.receive(RecordOffset(7));
+        ledger.complete(RecordOffset(7));
+        ledger.receive(RecordOffset(1 << 50));
+        assert_eq!(ledger.prefix(), Some(NextOffset(1 << 50)));
+        ledger.receive(RecordOffset((1 << 50) + 100_000_000));
+        assert_eq!(ledger.prefix(), Some(NextOffset(1 << 50)), "one is open below the gap");
+        ledger.complete(RecordOffset(1 << 50));
+        assert_eq!(ledger.prefix(), Some(NextOffset((1 << 50) + 100_000_000)));
+        assert_eq!(ledger.span(), 1);
     }
 
     #[test]
