@@ -167,6 +167,11 @@ impl Servers {
         self.trace.note(self.now_ms, kind, [number(slot), first, second]);
     }
 
+    /// Notes what a server does, of its own or for whomever.
+    fn note_server(&mut self, kind: &'static str, first: i64, second: i64) {
+        self.trace.note(self.now_ms, kind, [-1, first, second]);
+    }
+
     pub(super) fn after(&mut self, delay_ms: u64, event: Event) {
         self.numbers += 1;
         self.queue.insert((self.now_ms + delay_ms, self.numbers), event);
@@ -191,21 +196,21 @@ impl Servers {
 
     pub(super) fn stop_cassandra(&mut self) {
         let time_ms = self.draw_ms(50, 2_500);
-        self.note("cassandra away", 0, signed(time_ms), 0);
+        self.note_server("cassandra away", signed(time_ms), 0);
         self.cassandra_back_ms = self.now_ms + time_ms;
         self.after(time_ms, Event::CassandraBack);
     }
 
     pub(super) fn stop_kafka(&mut self) {
         let time_ms = self.draw_ms(50, 1_500);
-        self.note("kafka away", 0, signed(time_ms), 0);
+        self.note_server("kafka away", signed(time_ms), 0);
         self.kafka_back_ms = self.now_ms + time_ms;
         self.after(time_ms, Event::KafkaBack);
     }
 
     /// Ends all faults.
     pub(super) fn heal(&mut self) {
-        self.note("healed", 0, 0, 0);
+        self.note_server("healed", 0, 0);
         (self.cassandra_back_ms, self.kafka_back_ms) = (0, 0);
         self.odds = NO_FAULTS;
         // What is to be seen now is what happens when there is time enough.
@@ -277,7 +282,7 @@ impl Servers {
     /// Lets a write arrive that its process has given up.
     pub(super) fn straggle(&mut self, effects: &Effects) {
         if !self.world.refuses(effects) {
-            self.note("straggler", 0, 0, 0);
+            self.note_server("straggler", 0, 0);
             self.apply(effects);
         }
     }
@@ -291,7 +296,7 @@ impl Servers {
             Effects::Letter(..) if repeated > 0 => "letter written again",
             Effects::Letter(..) => "letter written",
         };
-        self.note(kind, 0, signed(repeated), 0);
+        self.note_server(kind, signed(repeated), 0);
     }
 
     pub(super) fn send_commit(
