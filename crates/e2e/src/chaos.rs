@@ -17,6 +17,7 @@ use anyhow::{Result, anyhow};
 use domain::partitioner::murmur2;
 
 pub use outcome::{Outcome, table};
+pub use poison::repair;
 pub use scene::Scene;
 pub use servers::Servers;
 use watcher::Watcher;

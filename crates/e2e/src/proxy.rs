@@ -149,6 +149,9 @@ async fn serve(client: TcpStream, mut shared: Shared) {
         for stream in [from_client.as_ref(), from_server.as_ref()] {
             let _reset = stream.set_zero_linger();
         }
+        // Dropping these would say a proper goodbye first.
+        to_client.forget();
+        to_server.forget();
     }
 }
 

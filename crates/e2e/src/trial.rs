@@ -189,6 +189,15 @@ impl Trial {
         serde_json::from_str(&text).with_context(|| format!("{} is a report", path.display()))
     }
 
+    /// Stores the report of a run that no producer made.
+    pub fn store_report(&self, report: &RunReport) -> Result<()> {
+        let folder = Path::new(&self.settings["PRODUCER_REPORT_DIR"]);
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{}.json", report.manifest.run));
+        fs::write(&path, serde_json::to_vec(report)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Runs a program to its end.
     pub fn run(&self, binary: &str, arguments: &[&str]) -> Result<Verdict> {
         let output = Command::new(program(binary)?)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -25,6 +26,9 @@ struct Options {
     /// List the cases and end
     #[arg(long)]
     list: bool,
+    /// Undo what a case did to a record: from standard input to standard output
+    #[arg(long, hide = true)]
+    repair: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -58,6 +62,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<bool> {
+    if options.repair {
+        return repair();
+    }
     let cases = choose(&options.only)?;
     if options.list {
         for case in &cases {
@@ -95,6 +102,15 @@ fn play(cases: &[&Case], nodes: usize, seed: u64) -> Result<Vec<Outcome>> {
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// Returns whether there was anything to repair.
+fn repair() -> Result<bool> {
+    let mut record = Vec::new();
+    io::stdin().read_to_end(&mut record)?;
+    let Some(repaired) = chaos::repair(&record) else { return Ok(false) };
+    io::stdout().write_all(&repaired)?;
+    Ok(true)
 }
 
 fn choose(only: &[String]) -> Result<Vec<Case>> {

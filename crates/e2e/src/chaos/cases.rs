@@ -344,7 +344,7 @@ fn swallow(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
     scene.pass(LONG)
 }
 
-fn admin(scene: &Scene<'_>) -> Result<AdminClient<DefaultClientContext>> {
+pub(super) fn admin(scene: &Scene<'_>) -> Result<AdminClient<DefaultClientContext>> {
     let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS");
     Ok(ClientConfig::new().set("bootstrap.servers", servers).create()?)
 }

@@ -247,7 +247,7 @@ impl<'a> Scene<'a> {
     /// The same with a limit of its own.
     pub(super) fn recover_within(&mut self, timeout: Duration) -> Result<()> {
         let healed = Instant::now();
-        let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+        let now_ms = now_ms()?;
         let simulation = Simulation::new(self.trial.report()?.manifest);
         let mut open = first_due_of_each_partition(&simulation, now_ms);
         let mut database: Option<Database> = None;
@@ -304,12 +304,18 @@ impl<'a> Scene<'a> {
 
     /// Audits what was produced so far, to the last row; the producer has been stopped.
     pub(super) fn prove(&mut self) -> Result<()> {
+        self.prove_but_for(0)
+    }
+
+    /// The same where so many readings are known to be missing.
+    pub(super) fn prove_but_for(&mut self, absent: u64) -> Result<()> {
         self.counts = self.trial.audit_counts(SETTLE_TIMEOUT)?;
         let Counts { missing, phantom, corrupt, settled, .. } = self.counts;
         ensure!(settled == Some(true), "the consumers did not store everything in time");
         ensure!(
-            (missing, phantom, corrupt) == (0, 0, 0),
-            "the audit found missing {missing} phantom {phantom} corrupt {corrupt}"
+            (missing, phantom, corrupt) == (absent, 0, 0),
+            "the audit found missing {missing} phantom {phantom} corrupt {corrupt}, expected \
+             missing {absent}"
         );
         Ok(())
     }
@@ -348,6 +354,11 @@ impl<'a> Scene<'a> {
         }
         folder
     }
+}
+
+/// Returns the time in epoch milliseconds.
+pub(super) fn now_ms() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
 /// Returns, for each partition that gets any, the first reading due from now on; the last due comes

@@ -9,6 +9,7 @@ mod dead_letters_can_be_sent_back;
 mod every_acknowledged_reading_is_a_row;
 mod foreign_producers_are_stored;
 mod misuse_is_named;
+mod nothing_is_lost_under_faults;
 mod only_the_row_to_blame_is_refused;
 mod outages_are_waited_out;
 mod readings_are_readable_soon;
