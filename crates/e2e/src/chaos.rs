@@ -61,11 +61,16 @@ pub fn play(case: &Case, servers: &Servers, seed: u64) -> Outcome {
 fn direct(case: &Case, mut scene: Scene<'_>, outcome: &mut Outcome) {
     let watcher = Watcher::start(scene.trial());
     let played = (case.play)(&mut scene).and_then(|()| scene.conclude());
-    let findings = watcher.findings();
-    scene.tell(outcome);
     if let Err(error) = played {
         outcome.fail(&error);
+        if scene.counts().settled.is_none()
+            && let Err(error) = scene.take_stock()
+        {
+            outcome.fail(&error.context("no figures"));
+        }
     }
+    let findings = watcher.findings();
+    scene.tell(outcome);
     match findings {
         Ok(findings) => {
             outcome.watched = findings.checked;

@@ -209,7 +209,7 @@ pub(super) fn under_load(
 ) -> Result<()> {
     scene.start_consumer()?;
     scene.start_producer()?;
-    scene.flow(2)?;
+    scene.calm()?;
     scene.pass_up_to(MOMENT)?;
     harm(scene)?;
     scene.recover()?;
@@ -357,9 +357,10 @@ fn options() -> AdminOptions {
 fn topic_recreated(scene: &mut Scene<'_>) -> Result<()> {
     scene.start_consumer()?;
     scene.start_producer()?;
-    scene.flow(4)?;
+    scene.calm()?;
     scene.stop_producer()?;
     scene.prove()?;
+    scene.forget_proof();
     let admin = admin(scene)?;
     let topic = scene.trial().topic().to_owned();
     for result in block_on(admin.delete_topics(&[&topic], &options()))? {
@@ -375,7 +376,7 @@ fn topic_recreated(scene: &mut Scene<'_>) -> Result<()> {
 fn retention(scene: &mut Scene<'_>) -> Result<()> {
     scene.start_consumer()?;
     scene.start_producer()?;
-    scene.flow(2)?;
+    scene.calm()?;
     scene.stop_consumer(0)?;
     // From here on nothing is committed.
     scene.set("CONSUMER_COMMIT_INTERVAL_MS", 60_000);
@@ -423,7 +424,7 @@ fn delete_all_records(scene: &Scene<'_>) -> Result<i64> {
 fn restart_all(scene: &mut Scene<'_>) -> Result<()> {
     scene.start_consumer()?;
     scene.start_producer()?;
-    scene.flow(2)?;
+    scene.calm()?;
     scene.pass_up_to(MOMENT)?;
     scene.stop_producer()?;
     scene.kill_consumer(0)?;

@@ -61,7 +61,7 @@ fn outage(scene: &mut Scene<'_>) -> Result<()> {
     scene.set("PRODUCER_TARGET_RATE", RATE.into());
     scene.start_consumer()?;
     scene.start_producer()?;
-    scene.flow(5)?;
+    scene.calm()?;
     let away = Instant::now();
     let cassandra = scene.servers().stack.cassandra(0);
     cassandra.kill()?;
@@ -110,7 +110,7 @@ fn handover(scene: &mut Scene<'_>) -> Result<()> {
     scene.start_producer()?;
     scene.flow(2)?;
     scene.await_shared()?;
-    scene.flow(2)?;
+    scene.calm()?;
     let index = scene.below(3);
     let asked = Instant::now();
     scene.consumers()[index].signal(Signal::SIGTERM)?;

@@ -82,6 +82,12 @@ impl Member {
         self.lines.iter().rev().find_map(|(_, line)| line.number(field))
     }
 
+    /// Returns a number of the last progress line, if it is there.
+    pub(super) fn last_now(&self, field: &str) -> Option<f64> {
+        let mut progress = self.lines.iter().rev().filter(|(_, line)| line.message() == "progress");
+        progress.next()?.1.number(field)
+    }
+
     /// Returns the rows written, as the program last said.
     pub(super) fn rows(&self) -> u64 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]

@@ -75,10 +75,10 @@ fn poison_10000(scene: &mut Scene<'_>) -> Result<()> {
     await_letters(scene, &expected)?;
     scene.prove_but_for(expected.len() as u64)?;
     let repair = format!("'{}' --repair", program("chaos")?.display());
-    let output = scene.trial().run("dlq", &["redrive", "--through", &repair])?;
+    let verdict = scene.trial().run("dlq", &["redrive", "--through", &repair])?;
     let result = format!("redrive: sent {} kept 0", expected.len());
-    let last = output.lines().last().unwrap_or_default();
-    ensure!(last == result, "expected `{result}`, dlq said `{last}`");
+    let (code, last) = (verdict.code, verdict.last_line());
+    ensure!((code, last) == (0, &result), "expected `{result}`, dlq ended with {code}: `{last}`");
     scene.prove()
 }
 

@@ -196,6 +196,17 @@ impl<'a> Scene<'a> {
         self.await_rows(self.rate * seconds)
     }
 
+    /// Waits until rows flow as fast as they are produced, and are not far behind.
+    pub(super) fn calm(&mut self) -> Result<()> {
+        self.flow(2)?;
+        let near = self.rate as f64;
+        self.until("the consumers keep up", PATIENCE, |scene| {
+            let lag = |consumer: &Member| consumer.last_now("lag");
+            let lags: Option<Vec<f64>> = scene.consumers.iter().map(lag).collect();
+            Ok(lags.is_some_and(|lags| lags.iter().sum::<f64>() < near))
+        })
+    }
+
     /// Waits until each consumer has at least one partition and all together have them all.
     pub(super) fn await_shared(&mut self) -> Result<()> {
         self.until("the partitions are shared", PATIENCE, |scene| {
@@ -295,6 +306,11 @@ impl<'a> Scene<'a> {
         &self.counts
     }
 
+    /// Makes the next proof the one that counts.
+    pub(super) fn forget_proof(&mut self) {
+        self.counts = Counts::default();
+    }
+
     /// Waits until the producer has come to the end of its run.
     pub(super) fn await_producer(&mut self) -> Result<()> {
         self.until("the run is complete", RUN_TIMEOUT, |scene| Ok(scene.producer()?.is_done()))?;
@@ -330,6 +346,19 @@ impl<'a> Scene<'a> {
         while !self.consumers.is_empty() {
             self.stop_consumer(0)?;
         }
+        Ok(())
+    }
+
+    /// Counts what became of the readings of a case that broke off, as far as that can be known.
+    pub(super) fn take_stock(&mut self) -> Result<()> {
+        self.servers.restore()?;
+        if let Some(producer) = self.producer.take() {
+            producer.stop()?;
+        }
+        if self.consumers.iter_mut().all(|consumer| consumer.look().is_err()) {
+            self.start_consumer()?;
+        }
+        self.counts = self.trial.audit_counts(SETTLE_TIMEOUT)?;
         Ok(())
     }
 

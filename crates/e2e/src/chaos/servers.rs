@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use localstack::{CommitLog, Node, Stack, StackError};
+use localstack::{CommitLog, Node, Server, Stack, StackError};
 
 use crate::proxy::Proxy;
 
@@ -48,11 +48,17 @@ impl Servers {
         Ok(Self { stack, nodes, kafka_proxy, cassandra_proxy })
     }
 
-    /// Starts whatever is down, all at once: brokers that were all killed need each other.
+    /// Starts whatever is down: all brokers at once, since they need each other, and Cassandra's
+    /// nodes one after the other, since all but the first give up without it.
     pub fn start_what_is_down(&self) -> Result<()> {
-        let down: Vec<&Node> = self.stack.nodes().filter(|node| !node.is_running()).collect();
+        let down = self.stack.nodes().filter(|node| !node.is_running());
+        let (brokers, nodes): (Vec<&Node>, Vec<&Node>) =
+            down.partition(|node| node.name().starts_with(Server::Kafka.name()));
         let results: Vec<Result<(), StackError>> = thread::scope(|scope| {
-            let handles: Vec<_> = down.iter().map(|node| scope.spawn(|| node.start())).collect();
+            let start = |node: &Node| node.start();
+            let mut handles: Vec<_> =
+                brokers.iter().map(|broker| scope.spawn(move || start(broker))).collect();
+            handles.push(scope.spawn(|| nodes.iter().try_for_each(|node| node.start())));
             let join = |handle: thread::ScopedJoinHandle<'_, _>| {
                 handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
