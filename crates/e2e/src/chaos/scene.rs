@@ -325,7 +325,7 @@ impl<'a> Scene<'a> {
 
     /// The same where so many readings are known to be missing.
     pub(super) fn prove_but_for(&mut self, absent: u64) -> Result<()> {
-        self.counts = self.trial.audit_counts(SETTLE_TIMEOUT)?;
+        self.counts = self.audit()?;
         let Counts { missing, phantom, corrupt, settled, .. } = self.counts;
         ensure!(settled == Some(true), "the consumers did not store everything in time");
         ensure!(
@@ -334,6 +334,19 @@ impl<'a> Scene<'a> {
              missing {absent}"
         );
         Ok(())
+    }
+
+    /// Audits again if Cassandra did not answer it: that is no verdict.
+    fn audit(&mut self) -> Result<Counts> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.trial.audit_counts(SETTLE_TIMEOUT) {
+                Err(error) if Instant::now() < deadline => {
+                    self.notes.push(format!("the audit came to no verdict: {error:#}"));
+                }
+                verdict => return verdict,
+            }
+        }
     }
 
     /// Ends what still runs, in good order, between two looks at the proof.
@@ -358,7 +371,7 @@ impl<'a> Scene<'a> {
         if self.consumers.iter_mut().all(|consumer| consumer.look().is_err()) {
             self.start_consumer()?;
         }
-        self.counts = self.trial.audit_counts(SETTLE_TIMEOUT)?;
+        self.counts = self.audit()?;
         Ok(())
     }
 
