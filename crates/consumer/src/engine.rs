@@ -6,14 +6,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
-use runtime::kafka::Complaint;
+use rdkafka::message::{BorrowedMessage, Message};
+use runtime::kafka::{self, Complaint, Header};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use crate::error::ConsumerError;
 use crate::pipeline::ledger::RecordOffset;
-use crate::pipeline::record::{self, DeadLetter, Record, Rejection};
+use crate::pipeline::record::{DeadLetter, Record, Rejection};
 use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline};
 use crate::sink::{Done, Outcome, Sink, now_ms};
 use crate::statistics::Statistics;
@@ -172,16 +172,15 @@ impl Engine {
     }
 }
 
-/// Returns the record's own headers, and how often it was a dead letter before.
-fn headers(message: &BorrowedMessage<'_>) -> (Vec<record::Header>, u32) {
-    let mut attempts_before = 0;
-    let mut own = Vec::new();
-    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
-        if header.key == ATTEMPTS_HEADER {
-            let text = header.value.and_then(|value| str::from_utf8(value).ok());
-            attempts_before = text.and_then(|text| text.parse().ok()).unwrap_or(0);
-        }
-        own.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec)));
-    }
-    (own, attempts_before)
+/// Returns the record's headers, and how often it was a dead letter before.
+fn headers(message: &BorrowedMessage<'_>) -> (Vec<Header>, u32) {
+    let Some(headers) = kafka::headers(message) else {
+        let (partition, offset) = (message.partition(), message.offset());
+        warn!(partition, offset, "the name of a header is no text, left out all headers");
+        return (Vec::new(), 0);
+    };
+    let attempts = headers.iter().rfind(|(name, _)| name == ATTEMPTS_HEADER);
+    let text = attempts.and_then(|(_, value)| str::from_utf8(value.as_deref()?).ok());
+    let attempts_before = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+    (headers, attempts_before)
 }

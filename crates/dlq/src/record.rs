@@ -2,7 +2,8 @@
 
 use domain::dead_letter::{ATTEMPTS_HEADER, HEADER_PREFIX};
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
+use runtime::kafka;
 
 /// One header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +26,9 @@ pub(crate) struct Record {
 impl Record {
     /// Copies a message.
     pub(crate) fn of(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().into_iter().flat_map(Headers::iter);
-        let headers = headers.map(|header| Header {
-            name: header.key.to_owned(),
-            value: header.value.map(<[u8]>::to_vec),
-        });
+        // A name that is no text is none of ours: without headers the letter is unreadable.
+        let headers = kafka::headers(message).unwrap_or_default();
+        let headers = headers.into_iter().map(|(name, value)| Header { name, value });
         Self {
             partition: message.partition(),
             offset: message.offset(),

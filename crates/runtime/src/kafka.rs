@@ -1,11 +1,13 @@
 //! Kafka: the settings of every client, and the topic that producer and consumer agree on.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tracing::{info, warn};
 
 use crate::settings::{Reader, Setting};
@@ -289,6 +291,22 @@ async fn create(
         }
     }
     Ok(())
+}
+
+/// A header of a record: its name and its value.
+pub type Header = (String, Option<Vec<u8>>);
+
+/// Returns the headers of a record; `None` if a name is no UTF-8, which Kafka allows.
+pub fn headers(message: &BorrowedMessage<'_>) -> Option<Vec<Header>> {
+    let Some(headers) = message.headers() else {
+        return Some(Vec::new());
+    };
+    // The client panics at such a name, and one record must not end a program.
+    let copy = || {
+        let headers = headers.iter();
+        headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    };
+    panic::catch_unwind(AssertUnwindSafe(copy)).ok()
 }
 
 /// Lets a recurring complaint through every few seconds.
