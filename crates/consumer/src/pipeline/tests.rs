@@ -338,6 +338,29 @@ fn a_partition_that_begins_anew_is_read_from_its_start() {
     assert_eq!(trial.pipeline.rows_buffered(), 0);
 }
 
+/// I4: what was under way when a partition began anew says nothing about its new records.
+#[test]
+fn a_write_of_a_former_partition_makes_no_new_record_durable() {
+    let mut trial = Trial::new(&[0]);
+    trial.accept(0, 1, &record(1, 1, 1));
+    trial.pass(LIMITS.batch_age_max);
+    trial.finish_all();
+    trial.accept(0, 2, &record(1, 1, 2));
+    trial.pass(LIMITS.batch_age_max);
+    let former = trial.under_way.pop().unwrap();
+    for (offset, site) in [(0, 2), (1, 2), (2, 3)] {
+        trial.accept(0, offset, &record(site, 1, 7));
+    }
+    trial.pass(LIMITS.batch_age_max);
+    trial.finish(former, Ended::Durable);
+    let first = trial.under_way.remove(0);
+    trial.finish(first, Ended::Durable);
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(2)), "the new offset 2 is open");
+    trial.finish_all();
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(3)));
+    assert_eq!(trial.pipeline.rows_buffered(), 0);
+}
+
 #[test]
 fn a_record_seen_before_is_not_taken_in_again() {
     let mut trial = Trial::new(&[0]);

@@ -1,14 +1,15 @@
 //! One process of the group: does around the core what `engine.rs` and `source.rs` do, in virtual
 //! time.
 
+mod checks;
 mod hand_over;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::super::ledger::RecordOffset;
 use super::super::record::{DeadLetter, Record};
-use super::super::{Accepted, Commit, Ended, Limits, Pipeline, Ticket, Write};
+use super::super::{Accepted, Commit, Ended, Epoch, Limits, Pipeline, Ticket, Write};
 use super::group::{Group, MemberId};
 use super::servers::{Servers, Timing};
 use super::world::{Fate, KEY, START_MS, TIME_TO_LIVE};
@@ -17,7 +18,7 @@ use super::world::{Fate, KEY, START_MS, TIME_TO_LIVE};
 const RECORDS_PER_TURN_MAX: usize = 256;
 
 /// What the simulation knows of an assignment of one partition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Taken {
     /// Life of the partition that the core knows of.
     life: u32,
@@ -25,6 +26,15 @@ struct Taken {
     position: u64,
     /// First offset taken in.
     first: Option<u64>,
+    epoch: Epoch,
+    /// Offsets taken in and not done by a write of this very epoch.
+    open: BTreeSet<u64>,
+}
+
+impl Taken {
+    fn new(life: u32, position: u64, epoch: Epoch) -> Self {
+        Self { life, position, first: None, epoch, open: BTreeSet::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -232,6 +242,8 @@ impl Process {
             if std::mem::take(&mut self.paused) {
                 servers.note("resumed", self.slot, 0, 0);
             }
+            let rows = self.pipeline.rows_buffered();
+            assert!(rows < self.limits.rows_buffered_max, "I6: taking in with {rows} rows");
             self.poll(servers, RECORDS_PER_TURN_MAX);
             return;
         }
@@ -258,7 +270,12 @@ impl Process {
                 Write::Site(_) => self.writes_under_way -= 1,
                 Write::DeadLetter(_) => self.letters_under_way -= 1,
             }
+            self.note_done(ticket, &write, &ended);
+            let answered = ended != Ended::Failed && !matches!(write, Write::DeadLetter(_));
             self.pipeline.finish(ticket, write, ended, now);
+            let away = answered && self.pipeline.is_cassandra_away();
+            assert!(!away, "cassandra has answered and counts as away");
+            self.check_durable(ticket.partition);
         }
         self.pipeline.tick(now);
         while let Some((ticket, write)) = self.pipeline.next_write(now) {
@@ -336,8 +353,17 @@ impl Process {
         let now_ms = servers.now_ms;
         self.membership.doubtful = self.membership.is_doubtful(now_ms, &servers.timing);
         self.membership.last_poll_ms = now_ms;
-        if !self.serve_group(servers) || servers.kafka_is_away() {
-            return;
+        // What the group says comes between any two records.
+        let room = if servers.chance(0.5) { self.fetch(servers, records_max) } else { records_max };
+        if self.serve_group(servers) {
+            self.fetch(servers, room);
+        }
+    }
+
+    /// Takes in what has arrived; returns for how many more records there is room.
+    fn fetch(&mut self, servers: &mut Servers, records_max: usize) -> usize {
+        if servers.kafka_is_away() {
+            return 0;
         }
         let partitions: Vec<i32> = self.lanes.keys().copied().collect();
         let mut room = records_max;
@@ -349,6 +375,7 @@ impl Process {
             let share = servers.below(40).min(room);
             room -= self.take_in(servers, partition, share);
         }
+        room
     }
 
     fn take_in(&mut self, servers: &mut Servers, partition: i32, records_max: usize) -> usize {
@@ -364,7 +391,15 @@ impl Process {
             taken.position = offset + 1;
             taken.first.get_or_insert(*offset);
             servers.note("record", self.slot, i64::from(partition), signed(*offset));
-            accept(&mut self.pipeline, servers, *index);
+            if accept(&mut self.pipeline, servers, *index) {
+                taken.open.insert(*offset);
+            }
+            let epoch = self.pipeline.lanes[&partition].epoch;
+            if taken.epoch != epoch {
+                // The partition began anew, and this record is the first.
+                (taken.epoch, taken.open) = (epoch, taken.open.split_off(offset));
+                taken.open.retain(|open| open == offset);
+            }
         }
         found.len()
     }
@@ -399,29 +434,17 @@ impl Process {
         for partition in assigned {
             let log = servers.world.partition(partition);
             let position = log.committed.unwrap_or(0);
-            self.lanes.insert(partition, Taken { life: log.life, position, first: None });
+            let epoch = self.pipeline.lanes[&partition].epoch;
+            self.lanes.insert(partition, Taken::new(log.life, position, epoch));
             servers.note("assigned", self.slot, i64::from(partition), signed(position));
         }
         true
     }
-
-    /// I6, after every turn.
-    fn check(&self) {
-        let rows = self.pipeline.rows_buffered();
-        assert!(rows >= self.rows_under_way, "{rows} rows, {} under way", self.rows_under_way);
-        let most = self.limits.rows_buffered_max + RECORDS_PER_TURN_MAX;
-        assert!(rows <= most, "I6: {rows} rows in memory, {most} at most");
-        assert_eq!(self.writes_under_way, self.pipeline.in_flight(), "I6: writes under way");
-        assert!(self.writes_under_way <= self.limits.writes_in_flight_max, "I6");
-        assert!(self.letters_under_way <= super::super::DEAD_LETTERS_IN_FLIGHT_MAX, "I6");
-        if self.lanes.is_empty() {
-            assert_eq!(rows, self.rows_under_way, "I6: rows of no partition");
-        }
-    }
 }
 
-/// `Engine::accept`, with a check of what became of the record.
-fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) {
+/// `Engine::accept`, with a check of what became of the record; returns whether a write has to
+/// follow.
+fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) -> bool {
     let produced = servers.world.records[index].clone();
     let (partition, _, offset) = produced.place;
     let record = Record {
@@ -443,6 +466,7 @@ fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) {
         }
         _ => panic!("{:?} {fate:?} was taken for {accepted:?}", produced.place),
     }
+    !matches!(accepted, Accepted::Expired)
 }
 
 pub(super) fn number(count: usize) -> i64 {

@@ -1,6 +1,7 @@
 //! How a process gives up partitions: `Group::hand_over`, `Engine::drain`, `Source::leave`.
 
 use super::super::super::Commit;
+use super::super::super::lane::Lane;
 use super::super::servers::Servers;
 use super::{Life, Process, SentCommit, State, number};
 
@@ -40,6 +41,8 @@ impl Process {
         leaving: bool,
     ) {
         self.pipeline.settle(&partitions, servers.instant());
+        let open = |partition| self.pipeline.lanes.get(partition).map_or(0, Lane::rows_open);
+        assert_eq!(partitions.iter().map(open).sum::<usize>(), 0, "I7: rows left to their age");
         self.pump(servers);
         for commit in self.take_commits(servers) {
             commits.retain(|earlier| earlier.partition != commit.partition);
