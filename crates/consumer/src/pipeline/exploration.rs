@@ -240,19 +240,21 @@ impl State {
                 self.members[member].positions[index(partition)] = Some((from, from));
                 self.members[member].pipeline.assign([partition], world.early);
             }
-            Action::Crash(member, writes_arrive) => {
-                self.budget.crashes -= 1;
-                let fresh = Member::new(world, self.owners.len());
-                let old = std::mem::replace(&mut self.members[member], fresh);
-                for (ticket, write) in &old.under_way {
-                    if writes_arrive && !is_refused(write) {
-                        self.write(*ticket, write);
-                    }
-                }
-                self.release(member);
-            }
+            Action::Crash(member, arrive) => self.crash(world, member, arrive),
         }
         self.members.iter_mut().for_each(|member| member.dispatch(world));
+    }
+
+    fn crash(&mut self, world: &World, member: usize, writes_arrive: bool) {
+        self.budget.crashes -= 1;
+        let fresh = Member::new(world, self.owners.len());
+        let old = std::mem::replace(&mut self.members[member], fresh);
+        for (ticket, write) in &old.under_way {
+            if writes_arrive && !is_refused(write) {
+                self.write(*ticket, write);
+            }
+        }
+        self.release(member);
     }
 
     fn answer(&mut self, world: &World, member: usize, write: usize) {
@@ -445,25 +447,25 @@ fn explore(
     seen.len()
 }
 
-/// One partition of four records, each a write of its own: all orders of 9 actions, of which one
+/// One partition of four records, each a write of its own: all orders of 8 actions, of which one
 /// is a failure, one a loss, one a crash and one a hand-over.
 #[test]
 fn any_order_is_safe_with_one_row_a_write() {
     let budget = Budget { failures: 1, losses: 1, crashes: 1, hand_overs: 1 };
-    assert!(explore(1, 4, 1, budget, 8) > 1_000);
+    assert!(explore(1, 4, 1, budget, 8) > 4_000);
 }
 
 /// The same with two rows a write, of which one is refused.
 #[test]
 fn any_order_is_safe_with_two_rows_a_write() {
     let budget = Budget { failures: 1, losses: 1, crashes: 1, hand_overs: 1 };
-    assert!(explore(1, 4, 2, budget, 8) > 1_000);
+    assert!(explore(1, 4, 2, budget, 8) > 4_000);
 }
 
-/// Two partitions of three records each, all orders of 7 actions, of which one is a failure, one a
+/// Two partitions of three records each, all orders of 6 actions, of which one is a failure, one a
 /// loss and one a hand-over.
 #[test]
 fn any_order_is_safe_with_two_partitions() {
     let budget = Budget { failures: 1, losses: 1, crashes: 0, hand_overs: 1 };
-    assert!(explore(2, 3, 2, budget, 6) > 1_000);
+    assert!(explore(2, 3, 2, budget, 6) > 2_000);
 }
