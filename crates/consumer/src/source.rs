@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::error::ConsumerError;
 use crate::settings::ConsumerSettings;
 use crate::sink::Sink;
-use group::{Group, commit_list};
+use group::{Drained, Group, commit_list};
 
 /// Longest wait for a record before time is looked at again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
@@ -115,8 +115,8 @@ impl Source {
         statistics.report(now, pipeline, || context.lag(pipeline));
         let committer = context.committer();
         if committer.is_idle() {
-            if committer.take_success() {
-                context.committed();
+            if let Some(sent) = committer.take_success() {
+                context.committed(sent);
             }
             if let Some(error) = committer.take_failure() {
                 warn!("commit failed, trying again: {error}");
@@ -199,20 +199,16 @@ impl Source {
         let started = Instant::now();
         let deadline = started + grace;
         let context = Arc::clone(self.consumer.context());
-        let mut engine = context.engine();
-        let partitions = engine.pipeline.partitions();
-        let commits = engine.drain(&partitions, deadline);
-        let rows = engine.pipeline.rows_buffered();
-        let rows_total = engine.statistics.rows_total();
-        engine.pipeline.remove(&partitions);
-        drop(engine);
-
+        let partitions = context.engine().pipeline.partitions();
+        let Drained { commits, rows_left, .. } = context.drain(&partitions, deadline);
+        let rows_total = context.engine().statistics.rows_total();
         let committed = context.commit_and_wait(&commits, deadline);
         context.committer().end();
         committed?;
         // Dropping the client leaves the group.
         drop(self.consumer);
-        if rows > 0 {
+        if rows_left > 0 {
+            let rows = rows_left;
             return Err(ConsumerError::NotDrained { rows, waited_s: started.elapsed().as_secs() });
         }
         info!(rows_total, took_ms = started.elapsed().as_millis(), "drained, committed, left");

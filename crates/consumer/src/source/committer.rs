@@ -31,7 +31,8 @@ struct State {
     requests: Option<SyncSender<TopicPartitionList>>,
     thread: Option<JoinHandle<()>>,
     under_way: bool,
-    succeeded: bool,
+    /// When the last commit that worked was sent.
+    succeeded: Option<Instant>,
     failure: Option<KafkaError>,
 }
 
@@ -69,8 +70,8 @@ impl Committer {
         state.under_way = sent;
     }
 
-    /// Tells, once, whether a commit worked.
-    pub(super) fn take_success(&self) -> bool {
+    /// Returns, once, when a commit that worked was sent.
+    pub(super) fn take_success(&self) -> Option<Instant> {
         std::mem::take(&mut self.shared.lock().succeeded)
     }
 
@@ -115,10 +116,11 @@ impl Shared {
         requests: &Receiver<TopicPartitionList>,
     ) {
         for offsets in requests {
+            let sent = Instant::now();
             let outcome = consumer.commit(&offsets, CommitMode::Sync);
             let mut state = self.lock();
             state.under_way = false;
-            state.succeeded = outcome.is_ok();
+            state.succeeded = outcome.is_ok().then_some(sent);
             state.failure = outcome.err();
             self.changed.notify_all();
         }

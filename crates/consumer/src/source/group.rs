@@ -57,9 +57,9 @@ impl Group {
         self.membership().polling(now);
     }
 
-    /// Notes that the group took a commit.
-    pub(super) fn committed(&self) {
-        self.membership().confirmed();
+    /// Notes that the group took a commit that was sent at `sent`.
+    pub(super) fn committed(&self, sent: Instant) {
+        self.membership().confirmed(sent);
     }
 
     fn membership(&self) -> MutexGuard<'_, Membership> {
@@ -90,7 +90,25 @@ impl Group {
         lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum())
     }
 
-    /// Commits after whatever commit is under way, and waits for the end.
+    /// Writes everything that partitions have gathered, forgets them, and returns their last
+    /// commits: drain and fence (I1, I4).
+    pub(super) fn drain(&self, partitions: &[i32], deadline: Instant) -> Drained {
+        // A commit that fails after the drain would be forgotten with the partitions.
+        self.committer.wait(deadline);
+        let failure = self.committer.take_failure();
+        let mut engine = self.engine();
+        if let Some(error) = failure {
+            warn!("commit failed, trying again: {error}");
+            engine.pipeline.repeat_commits();
+        }
+        let commits = engine.drain(partitions, deadline);
+        let is_settled = engine.pipeline.is_settled(partitions);
+        let rows_left = engine.pipeline.rows_buffered();
+        engine.pipeline.remove(partitions);
+        Drained { commits, is_settled, rows_left }
+    }
+
+    /// Commits and waits for the end.
     pub(super) fn commit_and_wait(
         &self,
         commits: &[Commit],
@@ -99,17 +117,11 @@ impl Group {
         let started = Instant::now();
         let not_committed =
             || ConsumerError::NotCommitted { waited_s: started.elapsed().as_secs() };
-        let idle = self.committer.wait(deadline);
-        if let Some(error) = self.committer.take_failure() {
-            // The next commit would hide it, and partitions that stay would wait for news.
-            warn!("commit failed, trying again: {error}");
-            self.engine().pipeline.repeat_commits();
+        if !self.committer.wait(deadline) {
+            return Err(not_committed());
         }
         if commits.is_empty() {
             return Ok(());
-        }
-        if !idle {
-            return Err(not_committed());
         }
         self.committer.commit(commit_list(&self.topic, commits)?);
         if !self.committer.wait(deadline) {
@@ -126,26 +138,23 @@ impl Group {
             .collect()
     }
 
-    /// Writes and commits what was taken in, then forgets the partitions: drain, commit, fence (I1,
-    /// I4).
+    /// Lets partitions go: drain, fence, commit; or only fence, if they are lost.
     fn hand_over(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let started = Instant::now();
-        let mut engine = self.engine();
         if consumer.assignment_lost() || self.membership().is_doubtful(started) {
             // Somebody else may own them already: nothing may be committed (I4).
             warn!(?partitions, "partitions lost");
-            engine.pipeline.remove(partitions);
+            self.engine().pipeline.remove(partitions);
             return;
         }
-        let commits = engine.drain(partitions, started + self.drain_timeout);
-        if !engine.pipeline.is_settled(partitions) {
+        let Drained { commits, is_settled, .. } =
+            self.drain(partitions, started + self.drain_timeout);
+        if !is_settled {
             warn!(
                 ?partitions,
                 "partitions handed over with writes under way, they will be repeated"
             );
         }
-        engine.pipeline.remove(partitions);
-        drop(engine);
         if let Err(error) = self.commit_and_wait(&commits, started + 2 * self.drain_timeout) {
             warn!(?partitions, "last commit failed, readings will be repeated: {error}");
             // The list may name partitions that stay.
@@ -156,6 +165,15 @@ impl Group {
     }
 }
 
+/// What is left to do for partitions that were drained.
+pub(super) struct Drained {
+    pub(super) commits: Vec<Commit>,
+    /// Whether everything that was taken in is durable.
+    pub(super) is_settled: bool,
+    /// Rows that are not, of all partitions.
+    pub(super) rows_left: usize,
+}
+
 /// Whether the group still counts on this member, as far as time can tell.
 ///
 /// librdkafka knows a lost assignment, but forgets it in a rebalance that follows
@@ -164,26 +182,33 @@ impl Group {
 struct Membership {
     session_timeout: Duration,
     last_poll: Instant,
-    doubtful: bool,
+    doubtful_since: Option<Instant>,
 }
 
 impl Membership {
     fn new(session_timeout: Duration, now: Instant) -> Self {
-        Self { session_timeout, last_poll: now, doubtful: false }
+        Self { session_timeout, last_poll: now, doubtful_since: None }
     }
 
     fn polling(&mut self, now: Instant) {
-        self.doubtful = self.is_doubtful(now);
+        if self.stood_still(now) {
+            self.doubtful_since = Some(now);
+        }
         self.last_poll = now;
     }
 
-    fn confirmed(&mut self) {
-        self.doubtful = false;
+    /// The group took something of this member that was sent at `sent`.
+    fn confirmed(&mut self, sent: Instant) {
+        self.doubtful_since.take_if(|since| *since < sent);
+    }
+
+    fn stood_still(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_poll) > self.session_timeout
     }
 
     /// A process that stood still for longer than the session timeout may have been expelled.
     fn is_doubtful(&self, now: Instant) -> bool {
-        self.doubtful || now.saturating_duration_since(self.last_poll) > self.session_timeout
+        self.doubtful_since.is_some() || self.stood_still(now)
     }
 }
 
@@ -208,7 +233,7 @@ impl ConsumerContext for Group {
                 let partitions = self.own_partitions(list);
                 let mut engine = self.engine();
                 engine.pipeline.assign(partitions.iter().copied(), Instant::now());
-                self.committed();
+                self.committed(Instant::now());
                 let owned = engine.pipeline.partitions().len();
                 drop(engine);
                 self.reassigned.store(true, Ordering::Relaxed);
@@ -246,11 +271,14 @@ mod tests {
         let mut membership = Membership::new(timeout, start);
         membership.polling(start + timeout);
         assert!(!membership.is_doubtful(start + timeout));
-        assert!(membership.is_doubtful(start + 3 * timeout), "within a poll");
-        membership.polling(start + 3 * timeout);
-        membership.polling(start + 3 * timeout);
-        assert!(membership.is_doubtful(start + 3 * timeout), "between two polls");
-        membership.confirmed();
-        assert!(!membership.is_doubtful(start + 3 * timeout));
+        let awake = start + 3 * timeout;
+        assert!(membership.is_doubtful(awake), "within a poll");
+        membership.polling(awake);
+        membership.polling(awake + timeout / 2);
+        assert!(membership.is_doubtful(awake + timeout / 2), "between two polls");
+        membership.confirmed(start);
+        assert!(membership.is_doubtful(awake + timeout / 2), "a commit of before says nothing");
+        membership.confirmed(awake + timeout / 2);
+        assert!(!membership.is_doubtful(awake + timeout / 2));
     }
 }

@@ -40,6 +40,14 @@ impl Process {
         deadline_ms: u64,
         leaving: bool,
     ) {
+        if self.committer.under_way && servers.now_ms < deadline_ms {
+            self.state = State::Draining { partitions, commits, deadline_ms, leaving };
+            return;
+        }
+        if std::mem::take(&mut self.committer.failed) {
+            servers.note("commit repeated late", self.slot, 0, 0);
+            self.pipeline.repeat_commits();
+        }
         self.pipeline.settle(&partitions, servers.instant());
         let open = |partition| self.pipeline.lanes.get(partition).map_or(0, Lane::rows_open);
         assert_eq!(partitions.iter().map(open).sum::<usize>(), 0, "I7: rows left to their age");
@@ -75,10 +83,6 @@ impl Process {
         if self.committer.under_way && !late {
             self.state = State::Committing { commits, partitions, sent, deadline_ms, leaving };
             return Life::GoesOn;
-        }
-        if !sent && std::mem::take(&mut self.committer.failed) {
-            servers.note("commit repeated late", self.slot, 0, 0);
-            self.pipeline.repeat_commits();
         }
         if !sent && !commits.is_empty() && !self.committer.under_way {
             self.send_commit(servers, commits);
