@@ -372,6 +372,7 @@ impl<'a> Scene<'a> {
             self.start_consumer()?;
         }
         self.counts = self.audit()?;
+        self.consumers.iter_mut().for_each(Member::listen);
         Ok(())
     }
 
