@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads every record that is in the topic now.
+/// Reads every record that is in the topic now; none if there is no such topic.
 pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap_servers)
@@ -21,11 +22,10 @@ pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
         .set("auto.offset.reset", "error")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-    let found = metadata.topics().iter().find(|found| found.error().is_none());
-    let found = found.with_context(|| format!("topic {topic} does not exist"))?;
+    let found = metadata.topics().iter().filter(|found| found.error().is_none());
     let mut ends = BTreeMap::new();
     let mut list = TopicPartitionList::new();
-    for partition in found.partitions() {
+    for partition in found.flat_map(MetadataTopic::partitions) {
         let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
         if low < high {
             ends.insert(partition.id(), high);

@@ -1,17 +1,10 @@
-//! Reads the dead-letter topic from end to end.
+//! What stands in the dead-letter topic.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use domain::dead_letter::{OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::message::OwnedMessage;
 
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest wait for the whole topic.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::topic;
 
 /// One dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,46 +18,14 @@ pub(super) struct Letter {
 }
 
 /// Reads all dead letters; none if there is no such topic.
-pub(super) fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<Letter>> {
-    let kafka: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap_servers)
-        .set("group.id", "chaos-letters")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "error")
-        .create()?;
-    let metadata = kafka.fetch_metadata(Some(topic), PATIENCE)?;
-    let topics = metadata.topics().iter().filter(|found| found.error().is_none());
-    let mut ends = BTreeMap::new();
-    let mut wanted = TopicPartitionList::new();
-    for partition in topics.flat_map(rdkafka::metadata::MetadataTopic::partitions) {
-        let (low, high) = kafka.fetch_watermarks(topic, partition.id(), PATIENCE)?;
-        if low < high {
-            ends.insert(partition.id(), high);
-            wanted.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
-        }
-    }
-    kafka.assign(&wanted)?;
-    let deadline = Instant::now() + READ_TIMEOUT;
-    let mut letters = Vec::new();
-    while !ends.is_empty() {
-        ensure!(Instant::now() < deadline, "topic {topic} is not read within {READ_TIMEOUT:?}");
-        let Some(message) = kafka.poll(Duration::from_millis(100)) else { continue };
-        let message = message?;
-        letters.push(letter(&message)?);
-        if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
-            ends.remove(&message.partition());
-        }
-    }
-    Ok(letters)
+pub(super) fn read(bootstrap_servers: &str, name: &str) -> Result<Vec<Letter>> {
+    topic::read(bootstrap_servers, name)?.iter().map(letter).collect()
 }
 
-fn letter(message: &BorrowedMessage<'_>) -> Result<Letter> {
-    let headers = message.headers().context("a dead letter has headers")?;
+fn letter(message: &OwnedMessage) -> Result<Letter> {
     let text = |name: &str| {
-        let header = headers.iter().find(|header| header.key == name);
-        let value = header.and_then(|header| header.value);
-        let value = value.with_context(|| format!("a dead letter has the header {name}"))?;
-        Ok::<_, anyhow::Error>(std::str::from_utf8(value)?.to_owned())
+        let text = topic::header(message, name);
+        text.with_context(|| format!("a dead letter has the header {name}"))
     };
     Ok(Letter {
         partition: text(PARTITION_HEADER)?.parse().context("a partition is a number")?,
