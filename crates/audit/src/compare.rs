@@ -1,9 +1,10 @@
 //! Decides about one row: whether a run made it, and whether it holds what that run computes.
 
 use std::fmt::Display;
+use std::iter;
 use std::ops::Range;
 
-use domain::hour::hour_start_ms;
+use domain::hour::{HOUR_MS, hour_start_ms};
 use domain::reading::Location;
 use domain::simulation::report::RunState;
 use domain::simulation::{RunReport, SimulatedReading, Simulation};
@@ -73,6 +74,18 @@ impl Expectation {
     /// Returns the run's readings.
     pub(crate) fn simulation(&self) -> &Simulation {
         &self.simulation
+    }
+
+    /// Returns every site with every hour in which the run had a reading due.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (&str, i64)> {
+        let schedule = &self.report.manifest.schedule;
+        let last = self.report.scheduled.checked_sub(1);
+        let first = last.map(|_| hour_start_ms(schedule.start_ms));
+        let end_ms = last.map_or(i64::MIN, |last| schedule.event_time_ms(last));
+        let hours = iter::successors(first, |hour_ms| Some(hour_ms + HOUR_MS));
+        let hours = hours.take_while(move |hour_ms| *hour_ms <= end_ms);
+        let sites = self.simulation.fleet().sites();
+        hours.flat_map(|hour_ms| sites.iter().map(move |site| (site.id.as_str(), hour_ms)))
     }
 
     /// Compares a row of this run, read at `now_ms`, with its recomputation.
@@ -213,7 +226,7 @@ impl Differences {
 pub(crate) fn acknowledged_spans(report: &RunReport) -> Vec<Range<u64>> {
     let starts = report.unacknowledged.iter().map(|gap| gap.to);
     let ends = report.unacknowledged.iter().map(|gap| gap.from);
-    std::iter::once(0)
+    iter::once(0)
         .chain(starts)
         .zip(ends.chain([report.scheduled]))
         .map(|(start, end)| start..end)

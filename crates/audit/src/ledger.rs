@@ -54,6 +54,11 @@ impl Ledger {
         self.rows
     }
 
+    /// Returns site and hour (epoch milliseconds) of every partition that the runs have written to.
+    pub(crate) fn partitions(&self) -> BTreeSet<(&str, i64)> {
+        self.runs.iter().flat_map(|run| run.expectation.partitions()).collect()
+    }
+
     /// Records a row that was read at `now_ms`.
     pub(crate) fn record(&mut self, row: &Row<'_>, now_ms: i64) {
         self.rows += 1;

@@ -1,5 +1,6 @@
 //! Reads the whole table, several partitions at once, and records every row in the ledger.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use tracing::{info, warn};
@@ -110,8 +112,12 @@ impl Scanner {
             "SELECT site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon \
              FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
         );
+        let mut list = prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?;
+        // At more replicas Cassandra settles, partition by partition, what each of them has
+        // filtered out, and gives up where one was lately away. What the runs wrote is known anyhow.
+        list.set_consistency(Consistency::LocalOne);
         Ok(Self {
-            list: prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?,
+            list,
             read: prepare(&session, keyspace, read, READ_PAGE_ROWS).await?,
             keyspace: keyspace.to_owned(),
             session,
@@ -129,19 +135,23 @@ impl Scanner {
     /// A partition that comes into being meanwhile may be left out: nothing in it is required.
     pub(crate) async fn scan(&self, plan: &Plan, ledger: &mut Ledger) -> Result<(), AuditError> {
         let mut unread = None;
-        let mut partitions = Vec::new();
+        let mut partitions = expected(plan, ledger);
         let slices: Vec<Slice> = plan.windows.iter().flat_map(slices_of).collect();
         let mut lists =
             stream::iter(slices).map(|slice| self.list(slice)).buffer_unordered(CONCURRENCY);
         while let Some(list) = lists.next().await {
             let (found, failure) = list?;
-            partitions.extend(found);
+            for (site_id, hour_ms, required) in found {
+                partitions.entry((site_id, hour_ms)).or_insert(required);
+            }
             unread = failure.or(unread);
         }
 
         let mut progress = Progress::new(partitions.len());
         let mut pieces = stream::iter(partitions)
-            .map(|partition| self.pieces(partition))
+            .map(|((site_id, hour_ms), required)| {
+                self.pieces(Partition { site_id, hour: CqlTimestamp(hour_ms), required })
+            })
             .flatten_unordered(CONCURRENCY);
         while let Some(piece) = pieces.next().await {
             match piece? {
@@ -166,7 +176,7 @@ impl Scanner {
     async fn list(
         &self,
         slice: Slice,
-    ) -> Result<(Vec<Partition>, Option<ExecutionError>), AuditError> {
+    ) -> Result<(Vec<(Box<str>, i64, bool)>, Option<ExecutionError>), AuditError> {
         let Window { hours_ms, required } = slice.window;
         let values = (
             slice.after_token,
@@ -187,7 +197,7 @@ impl Scanner {
             let keys = page.rows::<(&str, CqlTimestamp)>();
             for key in keys.map_err(|error| self.other_table(&error))? {
                 let (site_id, hour) = key.map_err(|error| self.other_table(&error))?;
-                partitions.push(Partition { site_id: site_id.into(), hour, required });
+                partitions.push((site_id.into(), hour.0, required));
             }
             match next {
                 ControlFlow::Continue(next) => from = next,
@@ -268,6 +278,17 @@ impl Scanner {
             source: Box::new(error.source),
         }
     }
+}
+
+/// Returns the partitions that have to be read whether anything lists them or not: those that the
+/// runs have written to, in the hours in which readings are required.
+fn expected(plan: &Plan, ledger: &Ledger) -> BTreeMap<(Box<str>, i64), bool> {
+    let required = |hour_ms: &i64| {
+        plan.windows.iter().any(|window| window.required && window.hours_ms.contains(hour_ms))
+    };
+    let partitions = ledger.partitions();
+    let partitions = partitions.into_iter().filter(|(_, hour_ms)| required(hour_ms));
+    partitions.map(|(site_id, hour_ms)| ((site_id.into(), hour_ms), true)).collect()
 }
 
 async fn prepare(

@@ -248,15 +248,32 @@ impl Pipeline {
 
     /// Does what time asks for: writes batches that are old enough and starts commits that are due.
     pub fn tick(&mut self, now: Instant) {
-        let opened = now.checked_sub(self.limits.batch_age_max);
+        if let Some(opened) = now.checked_sub(self.limits.batch_age_max) {
+            self.take_due(opened);
+        }
         for (partition, lane) in &mut self.lanes {
-            let ticket = ticket(*partition, lane);
-            if let Some(opened) = opened {
-                lane.take_due(opened, |batch| self.cassandra.push(ticket, Write::Rows(batch)));
-            }
             if lane.commit_is_due(now) {
+                let ticket = ticket(*partition, lane);
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
                 writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
+            }
+        }
+    }
+
+    /// Writes batches that were opened at `opened` or before, the oldest first, as long as they
+    /// need not wait: those that would have to may as well grow.
+    fn take_due(&mut self, opened: Instant) {
+        while self.cassandra.is_hungry() {
+            let due = self.lanes.iter_mut().filter_map(|(partition, lane)| {
+                let oldest = lane.oldest().filter(|oldest| *oldest <= opened)?;
+                Some((oldest, *partition, lane))
+            });
+            let Some((_, partition, lane)) = due.min_by_key(|(oldest, ..)| *oldest) else {
+                return;
+            };
+            let ticket = ticket(partition, lane);
+            if let Some(batch) = lane.take_due(opened) {
+                self.cassandra.push(ticket, Write::Rows(batch));
             }
         }
     }
@@ -269,7 +286,9 @@ impl Pipeline {
                 continue;
             };
             let ticket = ticket(*partition, lane);
-            lane.take_due(now, |batch| self.cassandra.push(ticket, Write::Rows(batch)));
+            while let Some(batch) = lane.take_due(now) {
+                self.cassandra.push(ticket, Write::Rows(batch));
+            }
             if lane.ledger.is_drained() {
                 let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
                 writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));

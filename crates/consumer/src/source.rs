@@ -198,9 +198,11 @@ impl Source {
     fn leave(self, grace: Duration) -> Result<(), ConsumerError> {
         let started = Instant::now();
         let deadline = started + grace;
+        // The last commit needs its share.
+        let drain_by = started + grace.mul_f64(0.75);
         let context = Arc::clone(self.consumer.context());
         let partitions = context.engine().pipeline.partitions();
-        let Drained { commits, rows_left, .. } = context.drain(&partitions, deadline);
+        let Drained { commits, rows_left, .. } = context.drain(&partitions, drain_by);
         let rows_total = context.engine().statistics.rows_total();
         let committed = context.commit_and_wait(&commits, deadline);
         context.committer().end();

@@ -1,5 +1,7 @@
 //! Every verdict can come about, and each column has a say.
 
+use std::collections::BTreeSet;
+
 use domain::simulation::report::IndexRange;
 
 use super::testing::{START_MS, StoredRow, report, stored};
@@ -136,4 +138,18 @@ fn the_acknowledged_spans_are_what_the_report_says() {
         assert_eq!(listed, expected, "{gaps:?}");
         assert_eq!(acknowledged(&report), expected.len() as u64);
     }
+}
+
+#[test]
+fn every_partition_that_a_run_wrote_to_is_known_beforehand() {
+    // 100 a second for 60 seconds, half of them before the full hour.
+    let report = report("a", 6_000);
+    let expectation = Expectation::new(report.clone());
+    let known: BTreeSet<_> = expectation.partitions().collect();
+    let rows: Vec<StoredRow> = (0..6_000).map(|index| stored(&report, index)).collect();
+    let written: BTreeSet<_> = rows.iter().map(|row| (row.site_id.as_str(), row.hour_ms)).collect();
+    assert_eq!(known, written);
+    assert_eq!(known.len(), 6, "three sites, two hours");
+    let unbegun = Expectation::new(RunReport { scheduled: 0, ..report });
+    assert_eq!(unbegun.partitions().count(), 0);
 }

@@ -122,8 +122,13 @@ impl Lane {
         })
     }
 
-    /// Takes out every batch that was opened at `opened` or before.
-    pub(super) fn take_due(&mut self, opened: Instant, mut sink: impl FnMut(RowBatch)) {
+    /// Returns when the oldest open batch was opened; it may have been written since.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.due.front().map(|due| due.opened)
+    }
+
+    /// Takes out the oldest batch that was opened at `opened` or before.
+    pub(super) fn take_due(&mut self, opened: Instant) -> Option<RowBatch> {
         while let Some(due) = self.due.pop_front_if(|due| due.opened <= opened) {
             let Some(site) = self.sites.get_mut(&due.site_id) else {
                 continue;
@@ -137,9 +142,10 @@ impl Lane {
             if let Some(position) = position {
                 let batch = site.open.swap_remove(position);
                 self.rows_open -= batch.len();
-                sink(batch);
+                return Some(batch);
             }
         }
+        None
     }
 
     /// Starts to commit the durable prefix, if there is news and no commit under way.

@@ -76,6 +76,11 @@ impl Outbox {
         self.ready.push_front((ticket, write));
     }
 
+    /// Tells whether one more write would be handed out soon.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.in_flight + self.ready.len() < self.in_flight_max
+    }
+
     /// Hands out the next write, as long as fewer than the limit are under way.
     pub(super) fn next(&mut self, now: Instant) -> Option<(Ticket, Write)> {
         if self.in_flight >= self.in_flight_max || !self.breaker.allows(now, self.in_flight) {

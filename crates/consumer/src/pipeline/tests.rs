@@ -125,6 +125,26 @@ fn a_batch_is_not_written_before_its_age_or_size_asks_for_it() {
     assert_eq!(trial.row_counts(), [1]);
 }
 
+/// Writes that would have to wait gather more rows meanwhile.
+#[test]
+fn batches_grow_while_cassandra_is_busy() {
+    let mut trial = Trial::new(&[0]);
+    let sites = u32::try_from(LIMITS.writes_in_flight_max).unwrap() + 1;
+    for round in 0..3 {
+        for site in 0..sites {
+            let offset = round * sites + site;
+            trial.accept(0, offset.into(), &record(site, 1, offset.into()));
+        }
+        trial.pass(LIMITS.batch_age_max);
+    }
+    assert_eq!(trial.row_counts(), [1; LIMITS.writes_in_flight_max], "all hands are busy");
+    trial.finish_all();
+    trial.pass(Duration::ZERO);
+    let mut counts = trial.row_counts();
+    counts.sort_unstable();
+    assert_eq!(counts, [2, 2, 2, 2, 2, 2, 2, 3], "the oldest first, with all that came");
+}
+
 /// I1: nothing is committed beyond the lowest offset that is not durable.
 #[test]
 fn a_commit_waits_for_the_lowest_open_write_and_for_the_latest_table() {
