@@ -113,8 +113,8 @@ impl Scanner {
              FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
         );
         let mut list = prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?;
-        // At more replicas Cassandra settles, partition by partition, what each of them has
-        // filtered out, and gives up where one was lately away. What the runs wrote is known anyhow.
+        // At more replicas Cassandra settles, partition by partition, what each has filtered out,
+        // and gives up where one was lately away. What the runs wrote to is known anyhow.
         list.set_consistency(Consistency::LocalOne);
         Ok(Self {
             list,

@@ -63,11 +63,14 @@ pub(crate) fn consume(
 }
 
 fn client_config(settings: &ConsumerSettings) -> ClientConfig {
+    let session_timeout_ms = settings.group.session_timeout_ms;
     let mut config = settings.kafka.client("sensorium-consumer");
     config
         .set("group.id", &settings.group.id)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", settings.group.session_timeout_ms.to_string())
+        .set("session.timeout.ms", session_timeout_ms.to_string())
+        // A member hears of a rebalance with its next heartbeat: partitions rest until then.
+        .set("heartbeat.interval.ms", (session_timeout_ms / 20).to_string())
         .set("auto.offset.reset", settings.group.offset_reset.name())
         // I1: only the ledger says what may be committed.
         .set("enable.auto.commit", "false")
