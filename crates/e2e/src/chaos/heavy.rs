@@ -65,15 +65,13 @@ fn outage(scene: &mut Scene<'_>) -> Result<()> {
     let away = Instant::now();
     let cassandra = scene.servers().stack.cassandra(0);
     cassandra.kill()?;
-    let mut peak_kib = 0;
-    scene.until("the outage is over", OUTAGE + PATIENCE, |scene| {
-        for consumer in scene.consumers() {
-            peak_kib = peak_kib.max(consumer.resident_kib()?);
-        }
-        Ok(away.elapsed() >= OUTAGE)
-    })?;
+    scene.until("the outage is over", OUTAGE + PATIENCE, |_| Ok(away.elapsed() >= OUTAGE))?;
     cassandra.start()?;
     let recovered = scene.recover_within(DRAIN_TIMEOUT);
+    let mut peak_kib = 0;
+    for consumer in scene.consumers() {
+        peak_kib = peak_kib.max(consumer.resident_peak_kib()?);
+    }
     let mut rebalances = 0;
     for message in ["partitions assigned", "partitions lost", "partitions handed over"] {
         let consumers = scene.consumers().iter();

@@ -107,13 +107,13 @@ impl Member {
         })
     }
 
-    /// Returns the resident memory in KiB.
-    pub(super) fn resident_kib(&self) -> Result<u64> {
+    /// Returns the most resident memory that it ever had, in KiB.
+    pub(super) fn resident_peak_kib(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.program.pid());
         let text = std::fs::read_to_string(Path::new(&path)).with_context(|| path.clone())?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.parse().ok()).with_context(|| format!("{path} has VmRSS"))
+        kib.and_then(|kib| kib.parse().ok()).with_context(|| format!("{path} has VmHWM"))
     }
 
     /// Kills the program and returns the rows that it told of.
