@@ -2,7 +2,7 @@
 //! Kafka thread.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
@@ -30,6 +30,7 @@ pub(crate) struct Engine {
     done_sender: SyncSender<Done>,
     done: Receiver<Done>,
     fatal: Option<ConsumerError>,
+    progressed: bool,
     cassandra_was_away: bool,
     rejections: Complaint,
     failures: Complaint,
@@ -53,6 +54,7 @@ impl Engine {
             done_sender,
             done,
             fatal: None,
+            progressed: false,
             cassandra_was_away: false,
             rejections: Complaint::default(),
             failures: Complaint::default(),
@@ -119,7 +121,10 @@ impl Engine {
     fn finish(&mut self, done: Done, now: Instant) {
         self.statistics.ended(&done);
         let ended = match done.outcome {
-            Outcome::Durable => Ended::Durable,
+            Outcome::Durable => {
+                self.progressed = true;
+                Ended::Durable
+            }
             Outcome::Failed(error) => {
                 self.failures.raise(|| warn!("write failed, trying again: {error}"));
                 Ended::Failed
@@ -134,15 +139,16 @@ impl Engine {
         self.pipeline.finish(done.ticket, done.write, ended, now);
     }
 
-    /// Waits a moment for the end of a write; returns whether one came.
-    pub(crate) fn wait(&mut self) -> bool {
-        match self.done.recv_timeout(WAIT) {
-            Ok(done) => {
-                self.finish(done, Instant::now());
-                true
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+    /// Waits a moment for the end of a write.
+    pub(crate) fn wait(&mut self) {
+        if let Ok(done) = self.done.recv_timeout(WAIT) {
+            self.finish(done, Instant::now());
         }
+    }
+
+    /// Tells whether a write became durable since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progressed)
     }
 
     /// Writes everything that partitions have gathered and returns their last commits; gives up at

@@ -31,7 +31,7 @@ const RECORDS_PER_TURN_MAX: usize = 256;
 ///
 /// Until then fetched records simply wait, because a pause throws away what was fetched ahead.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
-/// Back-pressure without a single finished write for this long makes the process unhealthy.
+/// Back-pressure without a single durable write for this long makes the process unhealthy.
 const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// Consumes until asked to stop, then drains, commits and leaves the group.
@@ -54,7 +54,7 @@ pub(crate) fn consume(
         consumer,
         blocked_since: None,
         paused: false,
-        last_finished: Instant::now(),
+        last_progress: Instant::now(),
         complaint: Complaint::default(),
     };
     let outcome = source.run(shutdown, health);
@@ -87,7 +87,7 @@ struct Source {
     consumer: Arc<BaseConsumer<Group>>,
     blocked_since: Option<Instant>,
     paused: bool,
-    last_finished: Instant,
+    last_progress: Instant,
     complaint: Complaint,
 }
 
@@ -155,9 +155,12 @@ impl Source {
     /// Waits for room; when that takes long, pauses and polls, so that the group keeps its member.
     fn back_off(&mut self, now: Instant, health: &Health) -> Result<(), ConsumerError> {
         let blocked = now.saturating_duration_since(*self.blocked_since.get_or_insert(now));
-        if self.consumer.context().engine().wait() {
-            self.last_finished = now;
+        let mut engine = self.consumer.context().engine();
+        engine.wait();
+        if engine.take_progress() {
+            self.last_progress = now;
         }
+        drop(engine);
         if blocked < PAUSE_AFTER {
             return Ok(());
         }
@@ -168,9 +171,9 @@ impl Source {
             }
             self.paused = true;
         }
-        let stalled = now.saturating_duration_since(self.last_finished);
+        let stalled = now.saturating_duration_since(self.last_progress);
         if stalled >= UNHEALTHY_AFTER {
-            health.unwell(format!("no write finished for {} s", stalled.as_secs()));
+            health.unwell(format!("no write was durable for {} s", stalled.as_secs()));
         }
         self.consumer.context().polling(now);
         match self.consumer.poll(Duration::ZERO) {
@@ -186,7 +189,7 @@ impl Source {
 
     fn unblock(&mut self, health: &Health) -> Result<(), ConsumerError> {
         self.blocked_since = None;
-        self.last_finished = Instant::now();
+        self.last_progress = Instant::now();
         if self.paused {
             self.consumer.resume(&self.consumer.assignment()?)?;
             self.paused = false;

@@ -240,7 +240,10 @@ impl ConsumerContext for Group {
                 info!(?partitions, owned, "partitions assigned");
             }
             Rebalance::Revoke(list) => {
-                let partitions = self.own_partitions(list);
+                let mut partitions = self.own_partitions(list);
+                // A process that leaves has let go of them before.
+                let ours = self.engine().pipeline.partitions();
+                partitions.retain(|partition| ours.contains(partition));
                 if !partitions.is_empty() {
                     self.hand_over(consumer, &partitions);
                 }

@@ -1,12 +1,34 @@
 //! Kafka or Cassandra away, at the start or in between: everybody says so, waits, and goes on
 //! without a restart.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use e2e::{Trial, own_stack, turn};
+use e2e::{Trial, own_stack, program, turn};
 use up::schema;
 
 const WAIT: Duration = Duration::from_mins(1);
+
+/// Returns an address that nobody listens on.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Waits until the consumer calls itself healthy, or says that no write becomes durable.
+fn await_health(address: &str, healthy: bool) {
+    let deadline = Instant::now() + WAIT;
+    loop {
+        let mut check = Command::new(program("consumer").unwrap());
+        let output = check.arg("healthcheck").env("HEALTH_ADDRESS", address).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        if output.status.success() == healthy {
+            assert!(healthy || text.contains("no write was durable for"), "{text}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "the consumer is not yet as it should be: {text}");
+    }
+}
 
 #[test]
 fn programs_wait_for_servers_that_are_not_there_yet() {
@@ -50,7 +72,9 @@ fn nothing_is_lost_when_servers_go_and_come_back() {
     let mut trial = Trial::new(&stack).unwrap();
     trial.set("PRODUCER_TARGET_RATE", 10_000);
     let mut producer = trial.start("producer", "producer").unwrap();
-    let mut consumer = trial.start("consumer", "consumer").unwrap();
+    let health_address = free_address();
+    let settings = [("HEALTH_ADDRESS", health_address.clone())];
+    let mut consumer = trial.start_with("consumer", "consumer", &settings).unwrap();
     let mut flowing = |what: &str| {
         consumer
             .wait_for(what, WAIT, |line| {
@@ -62,9 +86,10 @@ fn nothing_is_lost_when_servers_go_and_come_back() {
 
     // In good order: a single node that is killed loses what its commit log had not yet marked.
     stack.cassandra(0).stop().unwrap();
-    producer.wait_for("progress without cassandra", WAIT, |l| l.message() == "progress").unwrap();
+    await_health(&health_address, false);
     stack.cassandra(0).start().unwrap();
     flowing("rows after cassandra came back");
+    await_health(&health_address, true);
 
     stack.kafka(0).kill().unwrap();
     stack.kafka(0).start().unwrap();
