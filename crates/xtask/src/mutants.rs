@@ -141,14 +141,29 @@ pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<()> {
         })?;
         let verdict = if found.is_some() { "caught" } else { "SURVIVED" };
         let seconds = begin.elapsed().as_secs_f64();
-        println!("{verdict:8} {:34} {seconds:6.1} s  {} ({harness})", mutant.name, mutant.what);
-        if found.is_none() {
-            survivors.push(mutant.name.as_str());
+        println!("{verdict:8} {:40} {seconds:6.1} s  {} ({harness})", mutant.name, mutant.what);
+        match found {
+            Some(error) => println!("         {}", finding(&format!("{error:#}"))),
+            None => survivors.push(mutant.name.as_str()),
         }
     }
     println!("mutants: {} of {} caught", mutants.len() - survivors.len(), mutants.len());
     ensure!(survivors.is_empty(), "nothing found {}", survivors.join(", "));
     Ok(())
+}
+
+/// Picks out of a harness's output what it found: its first failure.
+fn finding(output: &str) -> &str {
+    let mut lines = output.lines();
+    while let Some(line) = lines.next() {
+        if line.contains("failure: ") {
+            return line.trim();
+        }
+        if line.contains("panicked at") {
+            return lines.next().unwrap_or(line).trim();
+        }
+    }
+    output.lines().next().unwrap_or_default()
 }
 
 /// The sources once more, with a build folder of their own.
@@ -230,6 +245,14 @@ fn write_changed(path: &Path, text: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_failure_is_what_was_found() {
+        let panic = "running 1 test\nthread 'a' panicked at b.rs:1:2:\nI1 is broken\nnote: c";
+        assert_eq!(finding(panic), "I1 is broken");
+        assert_eq!(finding("FAILED a\n    failure: 3 missing\n"), "failure: 3 missing");
+        assert_eq!(finding("it took more than 360 s"), "it took more than 360 s");
+    }
 
     #[test]
     fn every_mutant_fits_the_sources_and_changes_them() {
