@@ -9,6 +9,7 @@ use domain::dead_letter::ATTEMPTS_HEADER;
 use rdkafka::message::{BorrowedMessage, Message};
 use runtime::kafka::{self, Complaint, Header};
 use tokio::runtime::Handle;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use crate::error::ConsumerError;
@@ -27,8 +28,8 @@ pub(crate) struct Engine {
     pub(crate) statistics: Statistics,
     sink: Arc<Sink>,
     runtime: Handle,
-    done_sender: SyncSender<Done>,
-    done: Receiver<Done>,
+    done_sender: SyncSender<Result<Done, JoinError>>,
+    done: Receiver<Result<Done, JoinError>>,
     fatal: Option<ConsumerError>,
     progressed: bool,
     cassandra_was_away: bool,
@@ -109,16 +110,24 @@ impl Engine {
 
     fn dispatch(&mut self, now: Instant) {
         while let Some((ticket, write)) = self.pipeline.next_write(now) {
-            let sink = Arc::clone(&self.sink);
+            let write = self.runtime.spawn(Arc::clone(&self.sink).write(ticket, write));
             let done = self.done_sender.clone();
             self.runtime.spawn(async move {
                 // The receiver is gone only when the process is ending.
-                let _ending = done.send(sink.write(ticket, write).await);
+                let _ending = done.send(write.await);
             });
         }
     }
 
-    fn finish(&mut self, done: Done, now: Instant) {
+    fn finish(&mut self, done: Result<Done, JoinError>, now: Instant) {
+        let done = match done {
+            Ok(done) => done,
+            // Nobody would ever hear of this write again.
+            Err(error) => {
+                self.fatal = Some(ConsumerError::Task(error));
+                return;
+            }
+        };
         self.statistics.ended(&done);
         let ended = match done.outcome {
             Outcome::Durable => {

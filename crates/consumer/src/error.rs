@@ -2,6 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
+use tokio::task::JoinError;
 
 /// Why the consumer ends.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ConsumerError {
     /// The operating system gives no thread.
     #[error("a thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    /// A write ended without an outcome.
+    #[error("a write ended abnormally, which is a defect: {0}; nothing is lost, start again")]
+    Task(#[source] JoinError),
     /// The tables are not those of `init.cql`.
     #[error(
         "keyspace `{keyspace}` does not fit: {problems}; \

@@ -96,19 +96,16 @@ impl Sink {
     /// Tries to write, once.
     pub(crate) async fn write(self: Arc<Self>, ticket: Ticket, write: Write) -> Done {
         let started = Instant::now();
-        let outcome = match &write {
-            Write::DeadLetter(letter) => self.dead_letters.write(letter).await,
-            Write::Rows(_) | Write::Site(_) => self.write_to_cassandra(&write).await,
-        };
+        let outcome = self.attempt(&write).await;
         Done { ticket, write, latency: started.elapsed(), outcome }
     }
 
-    async fn write_to_cassandra(&self, write: &Write) -> Outcome {
+    async fn attempt(&self, write: &Write) -> Outcome {
         let connection = self.connection();
         let attempt = match write {
             Write::Rows(batch) => self.write_rows(&connection, batch).await,
             Write::Site(news) => write_site(&connection, news).await,
-            Write::DeadLetter(_) => return Outcome::Durable,
+            Write::DeadLetter(letter) => return self.dead_letters.write(letter).await,
         };
         let Err(error) = attempt else {
             return Outcome::Durable;

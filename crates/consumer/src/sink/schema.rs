@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
-use tracing::info;
+use tracing::debug;
 
 /// Name and CQL type of a column.
 pub(super) type Column = (&'static str, &'static str);
@@ -134,7 +134,7 @@ pub(super) async fn check(
     }
     let lifetime_s = expiries.get(READINGS.name).copied().unwrap_or(0);
     let lifetime = u64::try_from(lifetime_s).ok().filter(|seconds| *seconds > 0);
-    info!(version, keyspace, time_to_live_s = lifetime, "tables fit");
+    debug!(version, keyspace, time_to_live_s = lifetime, "tables fit");
     Ok(lifetime.map(Duration::from_secs))
 }
 
