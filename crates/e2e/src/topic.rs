@@ -1,17 +1,21 @@
 //! A look at a topic from a test's own client.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause before a lookup is repeated.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads every record that is in the topic now; none if there is no such topic.
 pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
@@ -26,7 +30,7 @@ pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
     let mut ends = BTreeMap::new();
     let mut list = TopicPartitionList::new();
     for partition in found.flat_map(MetadataTopic::partitions) {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        let (low, high) = watermarks(&consumer, topic, partition.id())?;
         if low < high {
             ends.insert(partition.id(), high);
             list.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
@@ -50,6 +54,22 @@ pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
         }
     }
     Ok(messages)
+}
+
+/// Looks up where a partition begins and ends; the leader of a new one may have yet to learn of it.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match consumer.fetch_watermarks(topic, partition, left) {
+            Err(KafkaError::MetadataFetch(code))
+                if code == RDKafkaErrorCode::NotLeaderForPartition && !left.is_zero() =>
+            {
+                thread::sleep(RETRY_PAUSE);
+            }
+            settled => return settled,
+        }
+    }
 }
 
 /// Returns the text of a header; `None` if there is no such header.
