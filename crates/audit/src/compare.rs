@@ -7,7 +7,9 @@ use std::ops::Range;
 use domain::hour::{HOUR_MS, hour_start_ms};
 use domain::reading::Location;
 use domain::simulation::report::RunState;
-use domain::simulation::{RunReport, SimulatedReading, Simulation};
+use domain::simulation::{FateCounts, RunReport, SimulatedReading, Simulation};
+
+use crate::bitmap::Bitmap;
 
 /// How far ahead of this machine's clock a producer's may be.
 const CLOCK_ALLOWANCE_MS: i64 = 5_000;
@@ -56,6 +58,7 @@ pub(crate) struct Mismatch {
 pub(crate) struct Expectation {
     report: RunReport,
     simulation: Simulation,
+    tally: Tally,
     // Rows come sensor by sensor, so most ask for the one before.
     last_sensor: Option<(String, u64)>,
 }
@@ -63,7 +66,38 @@ pub(crate) struct Expectation {
 impl Expectation {
     /// Lays out the run's fleet.
     pub(crate) fn new(report: RunReport) -> Self {
-        Self { simulation: Simulation::new(report.manifest.clone()), report, last_sensor: None }
+        let simulation = Simulation::new(report.manifest.clone());
+        let tally = Tally::new(&report, &simulation);
+        Self { simulation, report, tally, last_sensor: None }
+    }
+
+    /// Returns how many readings there are of each sort.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Tells whether the rows of a sensor belong to the part of the run that the report is of.
+    pub(crate) fn has_sensor(&mut self, sensor_id: &str) -> bool {
+        let number = self.sensor_number(sensor_id);
+        number.is_some_and(|sensor| has_sensor(&self.report, &self.simulation, sensor))
+    }
+
+    /// Counts the readings in a range that were to be sent and are not among those `seen`.
+    pub(crate) fn count_absent(&self, seen: &Bitmap, range: Range<u64>) -> u64 {
+        if self.expects_all() {
+            return seen.count_absent(range);
+        }
+        self.absent(seen, range).count() as u64
+    }
+
+    /// Lists them, ascending.
+    pub(crate) fn absent(&self, seen: &Bitmap, range: Range<u64>) -> impl Iterator<Item = u64> {
+        let absent = seen.absent(range);
+        absent.filter(|index| is_expected(&self.report, &self.simulation, *index))
+    }
+
+    fn expects_all(&self) -> bool {
+        expects_all(&self.report, &self.simulation)
     }
 
     /// Returns what the producer declared.
@@ -79,9 +113,10 @@ impl Expectation {
     /// Returns every site with every hour in which the run had a reading due.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (&str, i64)> {
         let schedule = &self.report.manifest.schedule;
+        let skew_max_ms = self.report.manifest.transport.skew_max_ms();
         let last = self.report.scheduled.checked_sub(1);
-        let first = last.map(|_| hour_start_ms(schedule.start_ms));
-        let end_ms = last.map_or(i64::MIN, |last| schedule.event_time_ms(last));
+        let first = last.map(|_| hour_start_ms(schedule.start_ms - skew_max_ms));
+        let end_ms = last.map_or(i64::MIN, |last| schedule.event_time_ms(last) + skew_max_ms);
         let hours = iter::successors(first, |hour_ms| Some(hour_ms + HOUR_MS));
         let hours = hours.take_while(move |hour_ms| *hour_ms <= end_ms);
         let sites = self.simulation.fleet().sites();
@@ -106,6 +141,10 @@ impl Expectation {
                 index.map_or("a sequence number that none has".into(), |i| format!("reading {i}")),
             );
         };
+        if !is_expected(&self.report, &self.simulation, index) {
+            let expected = "no row of a reading that this producer never sends";
+            return phantom(expected.into(), format!("reading {index}"));
+        }
         let reading = self.simulation.reading(index);
         if let Some(mismatch) = self.compare_key(row, &reading) {
             return Verdict::Phantom(mismatch);
@@ -234,9 +273,51 @@ pub(crate) fn acknowledged_spans(report: &RunReport) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// Returns how many readings Kafka acknowledged.
-pub(crate) fn acknowledged(report: &RunReport) -> u64 {
-    acknowledged_spans(report).iter().map(|span| span.end - span.start).sum()
+/// How many readings of a report there are of each sort, as computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Due, in this part of the run.
+    pub(crate) scheduled: u64,
+    /// Sent and acknowledged.
+    pub(crate) acknowledged: u64,
+    /// What became of those due on their way.
+    pub(crate) fates: FateCounts,
+}
+
+impl Tally {
+    fn new(report: &RunReport, simulation: &Simulation) -> Self {
+        let spans = acknowledged_spans(report);
+        if expects_all(report, simulation) {
+            let acknowledged = spans.iter().map(|span| span.end - span.start).sum();
+            return Self { scheduled: report.scheduled, acknowledged, ..Self::default() };
+        }
+        let mut tally = Self::default();
+        let sensors = simulation.fleet().sensors();
+        let own = |index: &u64| has_sensor(report, simulation, index % sensors);
+        for index in (0..report.scheduled).filter(own) {
+            tally.scheduled += 1;
+            tally.fates.add(&simulation.fate(index));
+        }
+        for index in spans.into_iter().flatten() {
+            tally.acknowledged += u64::from(is_expected(report, simulation, index));
+        }
+        tally
+    }
+}
+
+fn expects_all(report: &RunReport, simulation: &Simulation) -> bool {
+    report.shard.is_whole() && simulation.transport_is_perfect()
+}
+
+fn has_sensor(report: &RunReport, simulation: &Simulation, sensor: u64) -> bool {
+    report.shard.has_site(simulation.fleet().site_number_of(sensor) as u64)
+}
+
+/// Tells whether the producer of a report sends a reading at all.
+fn is_expected(report: &RunReport, simulation: &Simulation, index: u64) -> bool {
+    expects_all(report, simulation)
+        || has_sensor(report, simulation, index % simulation.fleet().sensors())
+            && simulation.fate(index).is_sent()
 }
 
 #[cfg(test)]

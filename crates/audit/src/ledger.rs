@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::simulation::RunReport;
 
 use crate::bitmap::Bitmap;
-use crate::compare::{Expectation, Mismatch, Row, Verdict, acknowledged_spans};
+use crate::compare::{Expectation, Mismatch, Row, Tally, Verdict, acknowledged_spans};
 use crate::summary::{Counts, EXAMPLES_MAX, Example, Examples, RunSummary, Summary};
 
 /// Unknown runs that are told apart; rows of more are phantoms in any case.
@@ -16,7 +16,8 @@ const UNKNOWN_RUNS_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     runs: Vec<RunLedger>,
-    positions: HashMap<String, usize>,
+    /// Where the parts of each run are.
+    positions: HashMap<String, Vec<usize>>,
     others_ignored: bool,
     rows: u64,
     ignored: u64,
@@ -36,9 +37,12 @@ struct RunLedger {
 impl Ledger {
     /// Starts with nothing found. Rows of other runs are phantoms unless they are to be ignored.
     pub(crate) fn new(reports: Vec<RunReport>, others_ignored: bool) -> Self {
-        let positions = reports.iter().enumerate();
+        let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
+        for (position, report) in reports.iter().enumerate() {
+            positions.entry(report.manifest.run.clone()).or_default().push(position);
+        }
         Self {
-            positions: positions.map(|(i, report)| (report.manifest.run.clone(), i)).collect(),
+            positions,
             runs: reports.into_iter().map(RunLedger::new).collect(),
             others_ignored,
             rows: 0,
@@ -47,6 +51,11 @@ impl Ledger {
             phantom_nameless: 0,
             examples: Examples::default(),
         }
+    }
+
+    /// Returns each report with what was computed from its inputs.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&RunReport, &Tally)> {
+        self.runs.iter().map(|run| (run.expectation.report(), run.expectation.tally()))
     }
 
     /// Returns how many rows were recorded.
@@ -63,7 +72,12 @@ impl Ledger {
     pub(crate) fn record(&mut self, row: &Row<'_>, now_ms: i64) {
         self.rows += 1;
         match self.positions.get(row.run) {
-            Some(position) => self.runs[*position].record(row, now_ms, &mut self.examples),
+            Some(parts) => {
+                let has = |part: &usize| self.runs[*part].expectation.has_sensor(row.sensor_id);
+                // A sensor of no part is told by the first.
+                let part = parts[1..].iter().copied().find(has).unwrap_or(parts[0]);
+                self.runs[part].record(row, now_ms, &mut self.examples);
+            }
             None if self.others_ignored => self.ignored += 1,
             None => self.record_unknown_run(row),
         }
@@ -157,26 +171,30 @@ impl RunLedger {
     fn close(self, required_from_ms: i64, examples: &mut Examples) -> RunSummary {
         let report = self.expectation.report();
         let schedule = &report.manifest.schedule;
+        // A clock that is behind may have put a reading into an hour that is not required.
+        let required_from_ms = required_from_ms + report.manifest.transport.skew_max_ms();
         let required_from = first_number(report.scheduled, |index| {
             schedule.event_time_ms(index) >= required_from_ms
         });
         let mut counts = self.counts;
-        counts.scheduled = report.scheduled;
+        let Tally { scheduled, acknowledged, fates } = *self.expectation.tally();
+        counts.scheduled = scheduled;
+        counts.acknowledged = acknowledged;
+        counts.fates = fates;
         for span in acknowledged_spans(report) {
-            counts.acknowledged += span.end - span.start;
             let required = required_from.clamp(span.start, span.end);
-            counts.expired += self.seen.count_absent(span.start..required);
-            let missing = self.seen.count_absent(required..span.end);
+            counts.expired += self.expectation.count_absent(&self.seen, span.start..required);
+            let missing = self.expectation.count_absent(&self.seen, required..span.end);
             counts.missing += missing;
             if missing > 0 && examples.missing.len() < EXAMPLES_MAX {
-                let absent = self.seen.absent(required..span.end);
+                let absent = self.expectation.absent(&self.seen, required..span.end);
                 let wanted = EXAMPLES_MAX - examples.missing.len();
                 let simulation = self.expectation.simulation();
                 let new = absent.take(wanted).map(|index| Example::missing(simulation, index));
                 examples.missing.extend(new);
             }
         }
-        RunSummary { run: report.manifest.run.clone(), state: report.state, counts }
+        RunSummary { run: report.id(), state: report.state, counts }
     }
 }
 

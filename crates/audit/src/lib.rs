@@ -21,6 +21,7 @@ use runtime::Shutdown;
 use runtime::process::Context;
 use tracing::{info, warn};
 
+use crate::compare::Tally;
 pub use crate::error::AuditError;
 use crate::ledger::Ledger;
 use crate::reports::Reports;
@@ -45,9 +46,6 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     // The order matters: what the reports claim is in the topic before its end is looked up.
     let reports = Reports::read(&settings.report_dir, settings.run.as_deref())?;
     info!(runs = reports.runs.len(), dir = %settings.report_dir.display(), "read the run reports");
-    for report in &reports.runs {
-        warn_of_oddities(report, &settings.kafka.topic);
-    }
     let settled =
         if settings.settle { Some(settle::settle(settings, shutdown).await?) } else { None };
     let cassandra = &settings.cassandra;
@@ -58,6 +56,9 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     let retention = scanner.retention().await?;
     let plan = Plan::new(retention, now_ms(), &reports.runs, settings.run.is_some());
     let mut ledger = Ledger::new(reports.runs, settings.run.is_some());
+    for (report, tally) in ledger.tallies() {
+        warn_of_oddities(report, tally, &settings.kafka.topic);
+    }
     scanner.scan(&plan, &mut ledger).await?;
 
     // A run that began while the table was read is not made up: its report has come since.
@@ -66,17 +67,21 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     Ok(ledger.close(required_from_ms, &newcomers, settled, started.elapsed()))
 }
 
-fn warn_of_oddities(report: &RunReport, topic: &str) {
-    let run = &report.manifest.run;
+fn warn_of_oddities(report: &RunReport, tally: &Tally, topic: &str) {
+    let run = report.id();
     if report.topic != topic {
         let written = &report.topic;
         warn!(run, topic, written, "run wrote to another topic than KAFKA_TOPIC_NAME names");
     }
-    let listed = compare::acknowledged(report);
+    let listed = tally.acknowledged;
     // While a run is under way, the two are read one after the other.
     if report.state != RunState::Running && listed != report.acknowledged {
         let claimed = report.acknowledged;
         warn!(run, listed, claimed, "report contradicts itself, going by its list of gaps");
+    }
+    if report.state != RunState::Running && tally.fates != report.fates {
+        let (computed, claimed) = (tally.fates, report.fates);
+        warn!(run, ?computed, ?claimed, "what became of readings is not what was computed");
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use domain::simulation::RunReport;
+use domain::simulation::report::Shard;
 
 use crate::error::AuditError;
 
@@ -21,7 +22,7 @@ impl Reports {
     pub(crate) fn read(dir: &Path, only: Option<&str>) -> Result<Self, AuditError> {
         let mut paths = paths(dir)?;
         if let Some(run) = only {
-            paths.retain(|path| id_of(path) == run);
+            paths.retain(|path| RunReport::run_of(&id_of(path)) == run);
             if paths.is_empty() {
                 let known: Vec<String> = run_ids(dir)?.into_iter().collect();
                 let known = if known.is_empty() { "none".into() } else { known.join(", ") };
@@ -39,10 +40,11 @@ impl Reports {
 
 /// Returns the ids of all runs that have a report.
 pub(crate) fn run_ids(dir: &Path) -> Result<BTreeSet<String>, AuditError> {
-    Ok(paths(dir)?.iter().map(|path| id_of(path)).collect())
+    let run_of = |path: &PathBuf| RunReport::run_of(&id_of(path)).to_owned();
+    Ok(paths(dir)?.iter().map(run_of).collect())
 }
 
-/// A report's file carries its run's id, which also keeps ids unique.
+/// A report's file carries its id, which also keeps ids unique.
 fn id_of(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -77,13 +79,17 @@ fn read(path: &Path) -> Result<RunReport, AuditError> {
 /// Refuses what the simulation cannot compute with.
 fn check(report: &RunReport, id: &str) -> Result<(), String> {
     let manifest = &report.manifest;
-    if manifest.run != id {
-        return Err(format!("it is of run `{}`, which its file name does not say", manifest.run));
+    if report.id() != id {
+        return Err(format!("it is of run `{}`, which its file name does not say", report.id()));
+    }
+    let Shard { number, of } = report.shard;
+    if number >= of {
+        return Err(format!("it is of part {number} of {of}, and there is no such part"));
     }
     if manifest.fleet.sensors == 0 || manifest.fleet.kinds.is_empty() {
         return Err("its fleet has no sensors".into());
     }
-    let rate = manifest.schedule.rate.per_second();
+    let rate = manifest.schedule.load.per_second();
     if !rate.is_finite() || rate <= 0.0 {
         return Err(format!("its rate is {rate} readings a second"));
     }
@@ -102,8 +108,8 @@ fn check(report: &RunReport, id: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use domain::simulation::Rate;
     use domain::simulation::report::IndexRange;
+    use domain::simulation::{Load, Rate};
 
     use super::*;
     use crate::compare::testing::report;
@@ -153,11 +159,12 @@ mod tests {
             gaps.iter().map(|&(from, to)| IndexRange { from, to }).collect::<Vec<_>>()
         };
         let no_rate: Rate = serde_json::from_str(r#"{"readings":5,"per_ns":0}"#).unwrap();
-        let alterations: [&dyn Fn(&mut RunReport); 6] = [
+        let alterations: [&dyn Fn(&mut RunReport); 7] = [
             &|report| report.manifest.run = "b".into(),
             &|report| report.manifest.fleet.sensors = 0,
             &|report| report.manifest.fleet.kinds.clear(),
-            &|report| report.manifest.schedule.rate = no_rate,
+            &|report| report.manifest.schedule.load = Load::Constant(no_rate),
+            &|report| report.shard = Shard { number: 0, of: 0 },
             &|report| report.unacknowledged = gaps(&[(3, 5), (4, 6)]),
             &|report| report.unacknowledged = gaps(&[(9, 11)]),
         ];

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
-use domain::simulation::Simulation;
 use domain::simulation::report::RunState;
+use domain::simulation::{FateCounts, Simulation};
 use serde::Serialize;
 
 use crate::compare::{Mismatch, Row};
@@ -33,6 +33,8 @@ pub(crate) struct Counts {
     pub(crate) expired: u64,
     /// Found and made after the report was written.
     pub(crate) later: u64,
+    /// What became of the scheduled ones on their way, as computed.
+    pub(crate) fates: FateCounts,
 }
 
 impl Counts {
@@ -46,6 +48,7 @@ impl Counts {
         self.corrupt += other.corrupt;
         self.expired += other.expired;
         self.later += other.later;
+        self.fates.merge(&other.fates);
     }
 }
 
@@ -217,6 +220,15 @@ impl Summary {
         }
         let (rows, elapsed_s) = (self.rows, self.elapsed_s);
         writeln!(output, "read {rows} rows in {elapsed_s:.1} s{}", asides(&self.totals))?;
+        let fates = &self.totals.fates;
+        if *fates != FateCounts::default() {
+            let FateCounts { missing, forwarded, late, out_of_order, duplicate } = fates;
+            writeln!(
+                output,
+                "on the way, as intended: never sent {missing}, forwarded {forwarded}, late {late}, \
+                 out of order {out_of_order}, duplicate {duplicate}"
+            )?;
+        }
         if self.ignored > 0 {
             writeln!(output, "left alone {} rows of other runs", self.ignored)?;
         }

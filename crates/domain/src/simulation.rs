@@ -6,11 +6,15 @@ mod hash;
 pub mod report;
 pub mod schedule;
 pub mod signal;
+pub mod transport;
 
 pub use fleet::{Fleet, FleetSpec};
 pub use report::{RunManifest, RunReport};
-pub use schedule::{Rate, Schedule};
+pub use schedule::{Load, Rate, Schedule};
 pub use signal::Measurement;
+pub use transport::{Fate, FateCounts, TransportSpec};
+
+use crate::simulation::transport::Parcel;
 
 /// One simulated reading, as the fleet and the schedule define it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +23,9 @@ pub struct SimulatedReading {
     pub sensor: u64,
     /// Number of the reading per sensor, from 0.
     pub seq: u64,
-    /// Event time: the scheduled time, in epoch milliseconds.
+    /// When it is due, and measured, in epoch milliseconds.
+    pub due_ms: i64,
+    /// Event time: when it is due by the sensor's own clock, in epoch milliseconds.
     pub ts_ms: i64,
     /// Value and status.
     pub measurement: Measurement,
@@ -30,13 +36,15 @@ pub struct SimulatedReading {
 pub struct Simulation {
     manifest: RunManifest,
     fleet: Fleet,
+    transport_is_perfect: bool,
 }
 
 impl Simulation {
     /// Lays out the fleet of a run.
     pub fn new(manifest: RunManifest) -> Self {
         let fleet = Fleet::new(manifest.seed, &manifest.fleet);
-        Self { manifest, fleet }
+        let transport_is_perfect = manifest.transport.is_perfect();
+        Self { manifest, fleet, transport_is_perfect }
     }
 
     /// Returns what the simulation was made from.
@@ -53,9 +61,35 @@ impl Simulation {
     pub fn reading(&self, index: u64) -> SimulatedReading {
         let sensor = index % self.fleet.sensors();
         let seq = index / self.fleet.sensors();
-        let ts_ms = self.manifest.schedule.event_time_ms(index);
-        let measurement = signal::measure(self.manifest.seed, &self.fleet, sensor, seq, ts_ms);
-        SimulatedReading { sensor, seq, ts_ms, measurement }
+        let RunManifest { seed, schedule, transport, .. } = &self.manifest;
+        let due_ms = schedule.event_time_ms(index);
+        let ts_ms = due_ms + transport::clock_skew_ms(*seed, transport, sensor, due_ms);
+        let measurement = signal::measure(*seed, &self.fleet, sensor, seq, due_ms);
+        SimulatedReading { sensor, seq, due_ms, ts_ms, measurement }
+    }
+
+    /// Decides what becomes of reading number `index` on its way.
+    pub fn fate(&self, index: u64) -> Fate {
+        if self.transport_is_perfect {
+            return Fate::default();
+        }
+        let RunManifest { seed, schedule, transport, .. } = &self.manifest;
+        let sensors = self.fleet.sensors();
+        let (sensor, seq) = (index % sensors, index / sensors);
+        let due_ms = schedule.event_time_ms(index);
+        transport::fate(*seed, transport, schedule, sensors, Parcel { sensor, seq, index, due_ms })
+    }
+
+    /// Returns when reading number `index` is to be sent, in nanoseconds after the start.
+    pub fn send_ns(&self, index: u64) -> u64 {
+        const NS_PER_MS: u64 = 1_000_000;
+        let due_ns = self.manifest.schedule.due_ns(index);
+        due_ns.saturating_add(self.fate(index).delay_ms * NS_PER_MS)
+    }
+
+    /// Tells whether every reading is sent once, when it is due.
+    pub fn transport_is_perfect(&self) -> bool {
+        self.transport_is_perfect
     }
 
     /// Returns the number of the reading that is `seq` of `sensor`; `None` where it overflows.

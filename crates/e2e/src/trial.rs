@@ -92,6 +92,7 @@ impl Trial {
             ("PRODUCER_REPORT_DIR", runs.clone()),
             ("AUDIT_REPORT_DIR", runs),
             ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
+            ("PRODUCER_CATCH_UP", "unlimited".into()),
             ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
         ]);
         Ok(Self { settings, folder })

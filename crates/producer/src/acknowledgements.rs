@@ -8,14 +8,17 @@ use domain::simulation::report::IndexRange;
 const WORD: u64 = 64;
 
 /// What became of readings `0..`: settled up to a point, from there on a bitmap, and the failures.
+///
+/// A reading is settled once it is acknowledged, failed, or known to be none that is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
-    /// Everything below is acknowledged or failed; a multiple of [`WORD`].
+    /// Everything below is settled; a multiple of [`WORD`].
     base: u64,
-    /// A bit for each reading from `base` on, set once it is acknowledged or failed.
+    /// A bit for each reading from `base` on, set once it is settled.
     window: VecDeque<u64>,
     acknowledged: u64,
     failed: u64,
+    passed_over: u64,
     /// Ascending, and no two touch.
     failures: Vec<IndexRange>,
 }
@@ -36,6 +39,11 @@ impl Acknowledgements {
             insert(&mut self.failures, index);
         }
         news
+    }
+
+    /// Notes that a reading is not to be sent.
+    pub(crate) fn pass_over(&mut self, index: u64) {
+        self.passed_over += u64::from(self.settle(index));
     }
 
     fn settle(&mut self, index: u64) -> bool {
@@ -68,12 +76,17 @@ impl Acknowledgements {
         self.failed
     }
 
+    /// Returns how many readings are not to be sent.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
     /// Returns a number that no unsettled reading is below; it lags behind by less than 64.
     pub(crate) fn settled_below(&self) -> u64 {
         self.base
     }
 
-    /// Returns which readings below `scheduled` are not acknowledged: ascending, no two touching.
+    /// Returns which readings below `scheduled` failed or are not settled: ascending, no two touching.
     pub(crate) fn unacknowledged(&self, scheduled: u64) -> Vec<IndexRange> {
         let mut open = Vec::new();
         let mut failures = self.failures.iter().copied().peekable();
@@ -90,7 +103,7 @@ impl Acknowledgements {
         open
     }
 
-    /// The readings below `scheduled` that are neither acknowledged nor failed.
+    /// The readings below `scheduled` that are not settled.
     fn unsettled(&self, scheduled: u64) -> Vec<IndexRange> {
         let mut ranges = Vec::new();
         let mut from = self.base;
@@ -210,6 +223,21 @@ mod tests {
             prop_assert_eq!(tracker.acknowledged(), 10_000);
             prop_assert_eq!(tracker.unacknowledged(10_000), Vec::new());
         }
+    }
+
+    #[test]
+    fn what_is_not_sent_is_settled_but_not_acknowledged() {
+        let mut tracker = Acknowledgements::default();
+        for index in 0..128 {
+            if index % 4 == 0 {
+                assert!(tracker.acknowledge(index));
+            } else {
+                tracker.pass_over(index);
+            }
+        }
+        assert_eq!((tracker.acknowledged(), tracker.passed_over()), (32, 96));
+        assert_eq!(tracker.settled_below(), 128);
+        assert_eq!(tracker.unacknowledged(128), Vec::new());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What becomes of readings that were sent: serves the client's callbacks and keeps the books.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::simulation::Simulation;
 use domain::simulation::report::IndexRange;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -21,22 +22,25 @@ pub(crate) const WINDOW_MAX: u64 = 1 << 26;
 
 /// What travels with a reading through the client, in one word: its number and when it was sent.
 ///
-/// The number is cut to what the window needs, the time to 19 hours of microseconds: who reads it
-/// knows the rest.
+/// The number is cut to what the window needs, the time to nine hours of microseconds: who reads it
+/// knows the rest. The bit between them marks the second copy of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(usize);
 
 const INDEX_BITS: u32 = 28;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const TIME_MASK: u64 = u64::MAX >> INDEX_BITS;
+const COPY_BIT: u64 = 1 << INDEX_BITS;
+const TIME_SHIFT: u32 = INDEX_BITS + 1;
+const TIME_MASK: u64 = u64::MAX >> TIME_SHIFT;
 
 // The client carries one pointer, which has to hold the tag.
 const _: () = assert!(usize::BITS == u64::BITS && WINDOW_MAX + 64 <= INDEX_MASK);
 
 impl Tag {
     /// Packs a reading's number and the time of its hand-over.
-    pub(crate) fn new(index: u64, handed_us: u64) -> Self {
-        let word = handed_us << INDEX_BITS | index & INDEX_MASK;
+    pub(crate) fn new(index: u64, is_copy: bool, handed_us: u64) -> Self {
+        let copy = if is_copy { COPY_BIT } else { 0 };
+        let word = handed_us << TIME_SHIFT | copy | index & INDEX_MASK;
         Self(usize::try_from(word).expect("a pointer has 64 bits"))
     }
 
@@ -50,9 +54,13 @@ impl Tag {
         base + ((self.0 as u64).wrapping_sub(base) & INDEX_MASK)
     }
 
+    fn is_copy(self) -> bool {
+        self.0 as u64 & COPY_BIT != 0
+    }
+
     /// Returns how long ago the hand-over was.
     fn age_us(self, now_us: u64) -> u64 {
-        now_us.wrapping_sub(self.0 as u64 >> INDEX_BITS) & TIME_MASK
+        now_us.wrapping_sub(self.0 as u64 >> TIME_SHIFT) & TIME_MASK
     }
 }
 
@@ -61,8 +69,10 @@ impl Tag {
 pub(crate) struct Ledger {
     /// What became of each reading.
     pub(crate) acknowledgements: Acknowledgements,
-    /// How long Kafka took to acknowledge.
+    /// How long Kafka took to acknowledge, from the hand-over.
     pub(crate) latency: Durations,
+    /// The same from the time at which a reading was to be sent.
+    pub(crate) response: Durations,
     /// Acknowledged readings by partition.
     pub(crate) by_partition: Vec<u64>,
     /// Why the latest failure failed.
@@ -73,27 +83,33 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     clock: Clock,
+    simulation: Arc<Simulation>,
     ledger: Mutex<Ledger>,
     /// Copies for the pacing thread, which never waits for the books.
     settled_below: AtomicU64,
     failed: AtomicU64,
+    /// Second copies under way.
+    copies: AtomicU64,
     failure_complaint: Mutex<Complaint>,
     client_complaint: Mutex<Complaint>,
 }
 
 impl Deliveries {
     /// Opens the books for a topic of so many partitions.
-    pub(crate) fn new(clock: Clock, partitions: u32) -> Self {
+    pub(crate) fn new(clock: Clock, simulation: Arc<Simulation>, partitions: u32) -> Self {
         Self {
             clock,
+            simulation,
             ledger: Mutex::new(Ledger {
                 acknowledgements: Acknowledgements::default(),
                 latency: Durations::default(),
+                response: Durations::default(),
                 by_partition: vec![0; partitions as usize],
                 latest_failure: None,
             }),
             settled_below: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
             failure_complaint: Mutex::default(),
             client_complaint: Mutex::default(),
         }
@@ -119,14 +135,44 @@ impl Deliveries {
         self.ledger().latest_failure.unwrap_or(RDKafkaErrorCode::Unknown)
     }
 
+    /// Returns how many second copies are under way; never blocks.
+    pub(crate) fn copies_under_way(&self) -> u64 {
+        self.copies.load(Ordering::SeqCst)
+    }
+
+    /// Notes that a second copy of a reading is about to be handed over.
+    pub(crate) fn copy_leaves(&self) {
+        self.copies.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Notes that a second copy is not under way any more.
+    pub(crate) fn copy_arrives(&self) {
+        self.copies.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Notes that readings are not to be sent.
+    pub(crate) fn pass_over(&self, indices: &[u64]) {
+        if indices.is_empty() {
+            return;
+        }
+        let mut ledger = self.ledger();
+        let base = ledger.acknowledgements.settled_below();
+        for index in indices {
+            ledger.acknowledgements.pass_over(*index);
+        }
+        self.publish(base, &ledger);
+    }
+
     fn acknowledge(&self, tag: Tag, partition: i32) {
         let now_us = self.clock.now_ns() / 1_000;
         let mut ledger = self.ledger();
         let base = ledger.acknowledgements.settled_below();
-        if !ledger.acknowledgements.acknowledge(tag.index(base)) {
+        let index = tag.index(base);
+        if !ledger.acknowledgements.acknowledge(index) {
             return;
         }
         ledger.latency.record(tag.age_us(now_us));
+        ledger.response.record(now_us.saturating_sub(self.simulation.send_ns(index) / 1_000));
         let share = usize::try_from(partition)
             .ok()
             .and_then(|partition| ledger.by_partition.get_mut(partition));
@@ -179,9 +225,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
+        let tag = Tag(word);
         match result {
-            Ok(message) => self.acknowledge(Tag(word), message.partition()),
-            Err((error, _)) => self.fail(Tag(word), error),
+            // The first one is what counts.
+            _ if tag.is_copy() => self.copy_arrives(),
+            Ok(message) => self.acknowledge(tag, message.partition()),
+            Err((error, _)) => self.fail(tag, error),
         }
     }
 }
@@ -193,19 +242,33 @@ pub(crate) fn count(ranges: &[IndexRange]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use domain::SensorKind;
+    use domain::simulation::{FleetSpec, Rate, RunManifest, Schedule, TransportSpec};
     use proptest::prelude::*;
 
     use super::*;
+
+    fn simulation() -> Simulation {
+        Simulation::new(RunManifest {
+            run: "test".into(),
+            seed: 1,
+            fleet: FleetSpec { sensors: 25, kinds: SensorKind::ALL.to_vec() },
+            schedule: Schedule::constant(0, Rate::per_second_milli(1_000_000).unwrap()),
+            transport: TransportSpec::default(),
+        })
+    }
 
     proptest! {
         #[test]
         fn a_tag_is_read_back_anywhere_in_the_window(
             base in 0_u64..1 << 60,
             ahead in 0..WINDOW_MAX + 64,
+            is_copy: bool,
             handed_us in 0_u64..1 << 50,
-            took_us in 0_u64..1 << 36,
+            took_us in 0_u64..1 << 35,
         ) {
-            let tag = Tag::new(base + ahead, handed_us);
+            let tag = Tag::new(base + ahead, is_copy, handed_us);
+            prop_assert_eq!(tag.is_copy(), is_copy);
             prop_assert_eq!(tag.index(base), base + ahead);
             prop_assert_eq!(tag.age_us(handed_us + took_us), took_us);
         }
@@ -213,9 +276,10 @@ mod tests {
 
     #[test]
     fn the_books_tell_what_became_of_each_reading() {
-        let deliveries = Deliveries::new(Clock::new(std::time::Instant::now()), 2);
+        let clock = Clock::new(std::time::Instant::now(), 0);
+        let deliveries = Deliveries::new(clock, Arc::new(simulation()), 2);
         for index in 0..200 {
-            let tag = Tag::new(index, 0);
+            let tag = Tag::new(index, false, 0);
             if index == 70 {
                 deliveries
                     .fail(tag, &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation));

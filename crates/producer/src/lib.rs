@@ -1,16 +1,20 @@
 //! The producer: simulates a fleet and sends each reading when it is due; none is ever dropped.
 
 mod acknowledgements;
+mod decimal;
 mod deliveries;
 mod error;
 mod pace;
+mod progress;
+mod proof;
 mod publish;
 mod report;
 mod run;
 mod settings;
+mod show;
 mod statistics;
-mod thousandths;
 
+use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
 use runtime::kafka::{TopicError, ensure_topic};
@@ -25,6 +29,14 @@ use crate::run::Run;
 
 /// Performs one run: 0 if Kafka has every reading that was sent.
 pub async fn run(settings: ProducerSettings, context: Context) -> anyhow::Result<ExitCode> {
+    if let Some(what) = settings.show {
+        context.health.well();
+        return match show::show(&settings, what, &mut BufWriter::new(io::stdout().lock())) {
+            // Whoever reads the output has seen enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(ExitCode::SUCCESS),
+        };
+    }
     let reports = ReportFolder::open(&settings.report_dir)?;
     match ensure_topic(&settings.kafka, settings.kafka.readings(), &context.shutdown).await {
         Ok(()) => {}

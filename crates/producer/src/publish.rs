@@ -1,14 +1,16 @@
 //! Hands readings to the Kafka client: idempotent, acknowledged by all replicas, never dropped.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::reading::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
-use domain::simulation::report::DurationSummary;
-use domain::simulation::{Schedule, Simulation};
+use domain::simulation::report::Shard;
+use domain::simulation::{Fate, FateCounts, Simulation};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -16,10 +18,11 @@ use runtime::Shutdown;
 
 use crate::deliveries::{Deliveries, Tag, WINDOW_MAX};
 use crate::error::ProducerError;
-use crate::pace::{Clock, Pace, Step};
+use crate::pace::{CatchUp, Clock, Pace, SLEEP_MAX, Step};
+use crate::progress::Progress;
 use crate::settings::ProducerSettings;
-use crate::statistics::Durations;
 
+const NS_PER_MS: u64 = 1_000_000;
 /// Pause while the client takes no more readings; a batch is acknowledged meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// How long one round of callbacks is waited for, and so how long it takes to stop doing so.
@@ -90,25 +93,27 @@ impl Connection {
         joined.map_err(|_panic| ProducerError::ThreadLost("deliveries"))
     }
 
-    /// Makes a publisher for a run; `partitions` has the partition of each site.
-    pub(crate) fn publisher(
-        &self,
-        topic: &str,
-        partitions: &[u32],
-        simulation: Simulation,
-        clock: Clock,
-        progress: Arc<Progress>,
-    ) -> Publisher {
+    /// Makes a publisher for a run.
+    pub(crate) fn publisher(&self, assignment: Assignment) -> Publisher {
         Publisher {
             client: self.client.clone(),
-            topic: topic.to_owned(),
-            partitions: partitions.iter().map(|p| p.cast_signed()).collect(),
-            simulation,
-            clock,
-            progress,
+            assignment,
+            held: Held::default(),
             record: Vec::new(),
         }
     }
+}
+
+/// What is to be sent, and where.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) topic: String,
+    /// The partition of each site.
+    pub(crate) partitions: Vec<u32>,
+    pub(crate) simulation: Arc<Simulation>,
+    pub(crate) shard: Shard,
+    pub(crate) clock: Clock,
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// Starts a thread with a name.
@@ -122,91 +127,110 @@ pub(crate) fn spawn<T: Send + 'static>(
         .map_err(|source| ProducerError::Thread { name, source })
 }
 
-/// How far sending has come; written by the publisher, read by whoever reports.
+/// Readings that are sent later than they are due, the next one on top.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    scheduled: AtomicU64,
-    first_ns: AtomicU64,
-    last_ns: AtomicU64,
-    lateness: Mutex<Durations>,
+struct Held(BinaryHeap<Reverse<HeldReading>>);
+
+/// A reading that is held back, in the order of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct HeldReading {
+    send_ns: u64,
+    index: u64,
+    is_copy: bool,
 }
 
-impl Progress {
-    /// Returns a number that every reading ever sent is below: it is raised before they are sent.
-    pub(crate) fn scheduled(&self) -> u64 {
-        self.scheduled.load(Ordering::SeqCst)
+impl Held {
+    fn push(&mut self, due_ns: u64, delay_ms: u64, index: u64, is_copy: bool) {
+        let send_ns = due_ns.saturating_add(delay_ms * NS_PER_MS);
+        self.0.push(Reverse(HeldReading { send_ns, index, is_copy }));
     }
 
-    /// Returns the time from the first to the latest reading sent.
-    pub(crate) fn elapsed(&self) -> Duration {
-        let last_ns = self.last_ns.load(Ordering::Relaxed);
-        Duration::from_nanos(last_ns.saturating_sub(self.first_ns.load(Ordering::Relaxed)))
+    fn next(&self) -> Option<HeldReading> {
+        self.0.peek().map(|Reverse(reading)| *reading)
     }
 
-    /// Notes that `count` readings from `first` on were sent at `now_ns`.
-    fn sent(&self, schedule: &Schedule, first: u64, count: u64, now_ns: u64) {
-        if first == 0 {
-            self.first_ns.store(now_ns, Ordering::Relaxed);
-        }
-        self.last_ns.store(now_ns, Ordering::Relaxed);
-        self.lateness().record_lateness(schedule, first, count, now_ns);
+    /// Returns how long it is until the next one is to be sent; `longest` if there is none before.
+    fn pause(&self, now_ns: u64, longest: Duration) -> Duration {
+        let next = self.next().map(|next| next.send_ns.saturating_sub(now_ns));
+        next.map_or(longest, |pause_ns| Duration::from_nanos(pause_ns).clamp(FULL_PAUSE, longest))
     }
+}
 
-    fn lateness(&self) -> MutexGuard<'_, Durations> {
-        self.lateness.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends an interval; returns the lateness in it and since the start.
-    pub(crate) fn end_interval(&self) -> (DurationSummary, DurationSummary) {
-        let mut lateness = self.lateness();
-        (lateness.end_interval(), lateness.total())
-    }
+/// What is handled under one reading of the clock.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Readings handed over.
+    sent: u64,
+    /// Readings that are not to be sent by this producer.
+    passed_over: Vec<u64>,
+    fates: FateCounts,
 }
 
 /// Sends the readings of one run, on a thread of its own: between readings it sleeps.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     client: Client,
-    topic: String,
-    partitions: Vec<i32>,
-    simulation: Simulation,
-    clock: Clock,
-    progress: Arc<Progress>,
+    assignment: Assignment,
+    held: Held,
     record: Vec<u8>,
 }
 
 impl Publisher {
-    /// Follows the schedule to its end, or until asked to stop.
-    pub(crate) fn publish_all(mut self, shutdown: &Shutdown) -> Result<(), ProducerError> {
-        let mut pace = Pace::new(self.simulation.manifest().schedule.clone());
-        thread::sleep(self.clock.until_origin());
-        let outcome = loop {
-            if shutdown.is_stopping() {
-                break Ok(());
-            }
-            let now_ns = self.clock.now_ns();
-            match pace.step(now_ns) {
-                Step::Done => break Ok(()),
-                Step::Sleep(duration) => thread::sleep(duration),
-                Step::Send(range) => match self.publish_batch(range.clone(), now_ns) {
-                    Ok(count) => {
-                        pace.advance(count);
-                        if count < range.end - range.start {
-                            thread::sleep(FULL_PAUSE);
-                        }
-                    }
-                    Err(error) => break Err(error),
-                },
-            }
-        };
+    /// Follows the schedule to its end, or until asked to stop; then it sends what it holds back,
+    /// within `grace`.
+    pub(crate) fn publish_all(
+        mut self,
+        catch_up: CatchUp,
+        shutdown: &Shutdown,
+        grace: Duration,
+    ) -> Result<(), ProducerError> {
+        let mut pace = Pace::new(self.assignment.simulation.manifest().schedule.clone(), catch_up);
+        thread::sleep(self.assignment.clock.until_origin());
+        let outcome = self.follow(&mut pace, shutdown);
         // What was announced for a batch that was cut short did not happen.
-        self.progress.scheduled.store(pace.sent(), Ordering::SeqCst);
-        outcome
+        self.assignment.progress.announce(pace.sent());
+        outcome?;
+        let deadline = Instant::now() + grace;
+        while !self.publish_held(u64::MAX)? && Instant::now() < deadline {
+            thread::sleep(FULL_PAUSE);
+        }
+        Ok(())
     }
 
-    /// Sends readings until the client has no more room; returns how many it took.
+    fn follow(&mut self, pace: &mut Pace, shutdown: &Shutdown) -> Result<(), ProducerError> {
+        while !shutdown.is_stopping() {
+            let now_ns = self.assignment.clock.now_ns();
+            if !self.publish_held(now_ns)? {
+                self.sleep(FULL_PAUSE);
+                continue;
+            }
+            match pace.step(now_ns) {
+                Step::Done if self.held.next().is_none() => break,
+                Step::Done => self.sleep(self.held.pause(now_ns, SLEEP_MAX)),
+                Step::Sleep(duration) => self.sleep(self.held.pause(now_ns, duration)),
+                Step::Send(range) => {
+                    let count = self.publish_batch(range.clone(), now_ns)?;
+                    pace.advance(count);
+                    if count < range.end - range.start {
+                        self.sleep(FULL_PAUSE);
+                    }
+                }
+            }
+            self.assignment.progress.owe(pace.debt_ns());
+        }
+        Ok(())
+    }
+
+    fn sleep(&self, duration: Duration) {
+        let begin = Instant::now();
+        thread::sleep(duration);
+        self.assignment.progress.slept(duration, begin.elapsed());
+    }
+
+    /// Handles readings until the client has no more room; returns how many it took.
     fn publish_batch(&mut self, range: Range<u64>, now_ns: u64) -> Result<u64, ProducerError> {
-        let deliveries = self.client.0.context();
+        let client = self.client.clone();
+        let deliveries = client.0.context();
         let failed = deliveries.failed();
         if failed > FAILURES_MAX {
             let reason = deliveries.latest_failure();
@@ -217,33 +241,99 @@ impl Publisher {
         if first >= end {
             return Ok(0);
         }
-        self.progress.scheduled.store(end, Ordering::SeqCst);
+        self.assignment.progress.announce(end);
+        let mut batch = Batch::default();
         let mut next = first;
-        while next < end && self.publish(next, now_ns)? {
+        while next < end && self.handle(next, now_ns, &mut batch)? {
             next += 1;
         }
+        deliveries.pass_over(&batch.passed_over);
         if next > first {
-            let schedule = &self.simulation.manifest().schedule;
-            self.progress.sent(schedule, first, next - first, now_ns);
+            let schedule = &self.assignment.simulation.manifest().schedule;
+            let (count, Batch { sent, fates, .. }) = (next - first, batch);
+            self.assignment.progress.batch(schedule, first, count, sent, &fates, now_ns);
         }
         Ok(next - first)
     }
 
+    /// Decides about one reading, and sends it if that is to be done now; returns whether the client
+    /// had room for it.
+    fn handle(
+        &mut self,
+        index: u64,
+        now_ns: u64,
+        batch: &mut Batch,
+    ) -> Result<bool, ProducerError> {
+        let fleet = self.assignment.simulation.fleet();
+        if !self.assignment.shard.has_site(fleet.site_number_of(index % fleet.sensors()) as u64) {
+            batch.passed_over.push(index);
+            return Ok(true);
+        }
+        let fate = self.assignment.simulation.fate(index);
+        if fate == Fate::default() {
+            let is_sent = self.publish(index, false, now_ns)?;
+            batch.sent += u64::from(is_sent);
+            return Ok(is_sent);
+        }
+        let due_ns = self.assignment.simulation.manifest().schedule.due_ns(index);
+        if !fate.is_sent() {
+            batch.passed_over.push(index);
+        } else if fate.delay_ms > 0 {
+            self.held.push(due_ns, fate.delay_ms, index, false);
+        } else if self.publish(index, false, now_ns)? {
+            batch.sent += 1;
+        } else {
+            return Ok(false);
+        }
+        if let Some(delay_ms) = fate.copy_delay_ms {
+            self.held.push(due_ns, delay_ms, index, true);
+        }
+        batch.fates.add(&fate);
+        Ok(true)
+    }
+
+    /// Sends what was held back and is to be sent by `now_ns`; returns whether the client had room.
+    fn publish_held(&mut self, now_ns: u64) -> Result<bool, ProducerError> {
+        while let Some(reading) = self.held.next().filter(|next| next.send_ns <= now_ns) {
+            let handed_ns = self.assignment.clock.now_ns();
+            if !self.publish(reading.index, reading.is_copy, handed_ns)? {
+                return Ok(false);
+            }
+            self.held.0.pop();
+            if !reading.is_copy {
+                self.assignment
+                    .progress
+                    .released(handed_ns, handed_ns.saturating_sub(reading.send_ns));
+            }
+        }
+        Ok(true)
+    }
+
     /// Sends one reading; returns whether the client had room for it.
-    fn publish(&mut self, index: u64, now_ns: u64) -> Result<bool, ProducerError> {
-        let reading = self.simulation.reading(index);
+    fn publish(&mut self, index: u64, is_copy: bool, now_ns: u64) -> Result<bool, ProducerError> {
+        let simulation = &self.assignment.simulation;
+        let reading = simulation.reading(index);
         self.record.clear();
-        self.simulation.encode(&reading, &mut self.record);
-        let fleet = self.simulation.fleet();
+        simulation.encode(&reading, &mut self.record);
+        let fleet = simulation.fleet();
+        let site = fleet.site_number_of(reading.sensor);
         let version = Header { key: SCHEMA_VERSION_HEADER, value: Some(SCHEMA_VERSION) };
-        let record =
-            BaseRecord::with_opaque_to(&self.topic, Tag::new(index, now_ns / 1_000).word())
-                .partition(self.partitions[fleet.site_number_of(reading.sensor)])
-                .key(fleet.site_of(reading.sensor).id.as_str())
-                .payload(&self.record)
-                .timestamp(reading.ts_ms)
-                .headers(OwnedHeaders::new_with_capacity(1).insert(version));
-        match self.client.0.send(record) {
+        let tag = Tag::new(index, is_copy, now_ns / 1_000);
+        let record = BaseRecord::with_opaque_to(&self.assignment.topic, tag.word())
+            .partition(self.assignment.partitions[site].cast_signed())
+            .key(fleet.sites()[site].id.as_str())
+            .payload(&self.record)
+            .timestamp(reading.ts_ms)
+            .headers(OwnedHeaders::new_with_capacity(1).insert(version));
+        let deliveries = self.client.0.context();
+        if is_copy {
+            deliveries.copy_leaves();
+        }
+        let outcome = self.client.0.send(record);
+        if is_copy && outcome.is_err() {
+            deliveries.copy_arrives();
+        }
+        match outcome {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
             Err((error, _)) => Err(ProducerError::Refused { index, error }),

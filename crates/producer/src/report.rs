@@ -1,15 +1,18 @@
 //! The report of a run: a JSON file that is always whole, and a compact text for people.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use domain::simulation::RunReport;
-use domain::simulation::report::{DurationSummary, PartitionShare, RunState};
+use domain::simulation::report::{
+    DurationSummary, PartitionShare, RateProof, RunState, Stalls, WindowProof,
+};
+use domain::simulation::{FateCounts, FleetSpec, Load, RunReport, Schedule};
 use jiff::Timestamp;
 
 use crate::error::ProducerError;
+use crate::pace::CatchUp;
 
 /// The folder of all run reports.
 #[derive(Debug)]
@@ -28,15 +31,15 @@ impl ReportFolder {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Returns the file of a run.
-    pub(crate) fn file(&self, run: &str) -> PathBuf {
-        self.path.join(format!("{run}.json"))
+    /// Returns the file of a run, or of a producer's part in it.
+    pub(crate) fn file(&self, report: &RunReport) -> PathBuf {
+        self.path.join(format!("{}.json", report.id()))
     }
 
     /// Stores a report in place of the run's previous one; a reader sees either, never a part.
     pub(crate) fn store(&self, report: &RunReport) -> Result<(), ProducerError> {
-        let file = self.file(&report.manifest.run);
-        let draft = self.path.join(format!(".{}.json", report.manifest.run));
+        let file = self.file(report);
+        let draft = self.path.join(format!(".{}.json", report.id()));
         write_synced(&draft, report)
             .and_then(|()| fs::rename(&draft, &file))
             .map_err(|source| ProducerError::Report { path: file, source })
@@ -71,6 +74,8 @@ pub(crate) fn partition_shares(sites: &[u64], acknowledged: &[u64]) -> Vec<Parti
 pub(crate) struct Text<'a> {
     /// The report.
     pub(crate) report: &'a RunReport,
+    /// How overdue readings were sent.
+    pub(crate) catch_up: CatchUp,
     /// Where it is stored.
     pub(crate) file: &'a Path,
 }
@@ -84,27 +89,19 @@ impl Display for Text<'_> {
             RunState::Complete => "complete",
             RunState::Stopped => "stopped",
         };
-        writeln!(f, "run           {} ({state})", manifest.run)?;
+        writeln!(f, "run           {} ({state})", report.id())?;
         writeln!(f, "seed          {}", manifest.seed)?;
-        let kinds: Vec<&str> = manifest.fleet.kinds.iter().map(|k| k.name()).collect();
-        let sensors = manifest.fleet.sensors;
-        writeln!(f, "fleet         {sensors} sensors: {}", kinds.join(", "))?;
-        let schedule = &manifest.schedule;
-        let length = match schedule.readings_max {
-            Some(readings) => format!("{readings} readings"),
-            None => "endless".into(),
-        };
-        let start = Timestamp::from_millisecond(schedule.start_ms).map_err(|_| fmt::Error)?;
-        let rate = schedule.rate.per_second();
-        writeln!(f, "schedule      {rate:.3} readings/s from {start:.3}, {length}")?;
+        writeln!(f, "fleet         {}", fleet(&manifest.fleet))?;
+        writeln!(f, "schedule      {}", Timetable(&manifest.schedule))?;
         writeln!(f, "topic         {}", report.topic)?;
         writeln!(f, "sent          {}", report.scheduled)?;
         writeln!(f, "acknowledged  {}", report.acknowledged)?;
         writeln!(f, "failed        {}", report.failed)?;
-        let (achieved, elapsed) = (report.rate_achieved, report.elapsed_s);
-        writeln!(f, "achieved      {achieved:.3} readings/s over {elapsed:.3} s")?;
-        writeln!(f, "lateness      {}", percentiles(&report.lateness))?;
-        writeln!(f, "ack latency   {}", percentiles(&report.ack_latency))?;
+        if !manifest.transport.is_perfect() {
+            writeln!(f, "on the way    {}", fates(&report.fates))?;
+        }
+        self.write_pace(f)?;
+        self.write_latencies(f)?;
         writeln!(f, "partition  sites  acknowledged  share of mean")?;
         for share in &report.partitions {
             writeln!(
@@ -117,53 +114,101 @@ impl Display for Text<'_> {
     }
 }
 
-fn percentiles(summary: &DurationSummary) -> String {
-    let mut text = String::new();
-    for (name, ms) in [
-        ("p50", summary.p50_ms),
-        ("p99", summary.p99_ms),
-        ("p99.9", summary.p999_ms),
-        ("max", summary.max_ms),
-    ] {
-        let separator = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _never = write!(text, "{separator}{name} {ms:.1} ms");
+impl Text<'_> {
+    fn write_pace(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        let (achieved, elapsed) = (report.rate_achieved, report.elapsed_s);
+        writeln!(f, "achieved      {achieved:.3} readings/s over {elapsed:.3} s")?;
+        let (debt, catch_up) = (report.debt_s, self.catch_up);
+        writeln!(f, "debt          {debt:.3} s behind the schedule, catching up {catch_up}")?;
+        let RateProof { per_100_ms, per_second, stalls } = &report.rate_proof;
+        for (name, windows) in [("second", per_second), ("100 ms", per_100_ms)] {
+            let WindowProof { windows, most_of_due, least_of_due, dispersion } = windows;
+            writeln!(
+                f,
+                "per {name}    {:.1} to {:.1} % of what was due, dispersion {dispersion:.3}, \
+                 {windows} windows",
+                100.0 * least_of_due,
+                100.0 * most_of_due,
+            )?;
+        }
+        let Stalls { count, longest_ms, total_ms } = stalls;
+        writeln!(f, "stalls        {count}, longest {longest_ms:.1} ms, total {total_ms:.1} ms")
     }
-    text
+
+    fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        writeln!(f, "latency in ms        p50       p99     p99.9       max")?;
+        for (name, summary) in [
+            ("schedule lag", &report.lateness),
+            ("service time", &report.ack_latency),
+            ("response time", &report.response),
+        ] {
+            let DurationSummary { p50_ms, p99_ms, p999_ms, max_ms } = summary;
+            writeln!(f, "{name:<14}{p50_ms:>10.1}{p99_ms:>10.1}{p999_ms:>10.1}{max_ms:>10.1}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Describes a fleet.
+pub(crate) fn fleet(spec: &FleetSpec) -> String {
+    let kinds: Vec<&str> = spec.kinds.iter().map(|kind| kind.name()).collect();
+    format!("{} sensors: {}", spec.sensors, kinds.join(", "))
+}
+
+/// Describes what became of readings on their way.
+fn fates(fates: &FateCounts) -> String {
+    let FateCounts { missing, forwarded, late, out_of_order, duplicate } = fates;
+    format!(
+        "missing {missing}, forwarded {forwarded}, late {late}, out of order {out_of_order}, \
+         duplicate {duplicate}"
+    )
+}
+
+/// A schedule in words.
+pub(crate) struct Timetable<'a>(pub(crate) &'a Schedule);
+
+impl Display for Timetable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Schedule { start_ms, load, together, readings_max } = self.0;
+        let start = Timestamp::from_millisecond(*start_ms).map_err(|_| fmt::Error)?;
+        write!(f, "{:.3} readings/s", load.per_second())?;
+        if let Load::Profile(profile) = load {
+            let (pieces, seconds) = (profile.pieces().len(), profile.duration_ns() / 1_000_000_000);
+            write!(f, " on average over a profile of {pieces} pieces and {seconds} s")?;
+        }
+        if together.get() > 1 {
+            write!(f, ", {together} at once")?;
+        }
+        write!(f, " from {start:.3}, ")?;
+        match readings_max {
+            Some(readings) => write!(f, "{readings} readings"),
+            None => f.write_str("endless"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use domain::SensorKind;
-    use domain::simulation::{FleetSpec, Rate, RunManifest, Schedule};
+    use domain::simulation::{Rate, RunManifest, TransportSpec};
 
     use super::*;
 
     fn report(state: RunState) -> RunReport {
-        RunReport {
-            manifest: RunManifest {
-                run: "20261121T013321-9f3a".into(),
-                seed: 42,
-                fleet: FleetSpec { sensors: 50, kinds: SensorKind::ALL.to_vec() },
-                schedule: Schedule {
-                    start_ms: 1_764_000_000_000,
-                    rate: Rate::per_second_milli(3_500_000).unwrap(),
-                    readings_max: Some(100),
-                },
+        let rate = Rate::per_second_milli(3_500_000).unwrap();
+        let manifest = RunManifest {
+            run: "20261121T013321-9f3a".into(),
+            seed: 42,
+            fleet: FleetSpec { sensors: 50, kinds: SensorKind::ALL.to_vec() },
+            schedule: Schedule {
+                readings_max: Some(100),
+                ..Schedule::constant(1_764_000_000_000, rate)
             },
-            topic: "sensor-readings".into(),
-            state,
-            written_ms: 0,
-            scheduled: 100,
-            acknowledged: 100,
-            failed: 0,
-            unacknowledged: Vec::new(),
-            elapsed_s: 1.0,
-            rate_achieved: 99.0,
-            lateness: DurationSummary::default(),
-            ack_latency: DurationSummary::default(),
-            partitions: Vec::new(),
-        }
+            transport: TransportSpec::default(),
+        };
+        RunReport { state, ..RunReport::complete(manifest, "sensor-readings", 100) }
     }
 
     #[test]
@@ -202,7 +247,7 @@ mod tests {
     fn people_read_the_essentials() {
         let report = report(RunState::Complete);
         let file = Path::new("runs/x.json");
-        let text = Text { report: &report, file }.to_string();
+        let text = Text { report: &report, catch_up: CatchUp::Unlimited, file }.to_string();
         for part in [
             "20261121T013321-9f3a (complete)",
             "3500.000 readings/s from 2025-11-24T16:00:00.000Z, 100 readings",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::simulation::report::{DurationSummary, RunState};
-use domain::simulation::{RunManifest, RunReport, Schedule, Simulation};
+use domain::simulation::{RunManifest, RunReport, Simulation};
 use jiff::Timestamp;
 use runtime::kafka::Complaint;
 use runtime::process::Context;
@@ -18,7 +18,8 @@ use tracing::{error, info, warn};
 use crate::deliveries::{self, Deliveries};
 use crate::error::ProducerError;
 use crate::pace::Clock;
-use crate::publish::{Connection, Progress, spawn};
+use crate::progress::Progress;
+use crate::publish::{Assignment, Connection, spawn};
 use crate::report::{ReportFolder, Text, partition_shares};
 use crate::settings::ProducerSettings;
 
@@ -28,6 +29,7 @@ const LEAD_MS: u32 = 250;
 const BEAT: Duration = Duration::from_millis(50);
 /// Silence of Kafka, with readings under way, that makes the process unwell.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+const NS_PER_MS: u32 = 1_000_000;
 /// Name of the thread that sends.
 const PACING: &str = "pacing";
 
@@ -49,11 +51,14 @@ struct Standing {
     scheduled: u64,
     acknowledged: u64,
     failed: u64,
+    passed_over: u64,
+    copies: u64,
 }
 
 impl Standing {
     fn under_way(self) -> u64 {
-        self.scheduled.saturating_sub(self.acknowledged + self.failed)
+        let settled = self.acknowledged + self.failed + self.passed_over;
+        self.scheduled.saturating_sub(settled) + self.copies
     }
 }
 
@@ -64,39 +69,37 @@ impl Run {
         reports: ReportFolder,
         context: &Context,
     ) -> anyhow::Result<Self> {
-        let (start_ms, clock) = start_in_a_moment();
-        let manifest = RunManifest {
-            run: run_id(),
-            seed: settings.seed,
-            fleet: settings.fleet.clone(),
-            schedule: Schedule {
-                start_ms,
-                rate: settings.rate,
-                readings_max: settings.readings_max,
-            },
-        };
+        let (start_ms, clock) = settings.start_ms.map_or_else(start_in_a_moment, start_at);
+        let manifest = settings.manifest(settings.run.clone().unwrap_or_else(run_id), start_ms);
         let partitions = settings.kafka.partitions;
-        let simulation = Simulation::new(manifest.clone());
+        let simulation = Arc::new(Simulation::new(manifest.clone()));
         let by_site = simulation.fleet().partitions(partitions);
         let mut sites_by_partition = vec![0; partitions as usize];
-        for partition in &by_site {
-            sites_by_partition[*partition as usize] += 1;
+        for (site, partition) in (0..).zip(&by_site) {
+            sites_by_partition[*partition as usize] += u64::from(settings.shard.has_site(site));
         }
 
-        let connection = Connection::open(&settings, Deliveries::new(clock, partitions))?;
-        let progress = Arc::new(Progress::default());
-        let topic = &settings.kafka.topic;
-        let publisher =
-            connection.publisher(topic, &by_site, simulation, clock, Arc::clone(&progress));
+        let deliveries = Deliveries::new(clock, Arc::clone(&simulation), partitions);
+        let connection = Connection::open(&settings, deliveries)?;
+        let progress = Arc::new(Progress::new(manifest.schedule.clone(), clock.now_ns()));
+        let publisher = connection.publisher(Assignment {
+            topic: settings.kafka.topic.clone(),
+            partitions: by_site,
+            simulation,
+            shard: settings.shard,
+            clock,
+            progress: Arc::clone(&progress),
+        });
         let (sender, pacing) = oneshot::channel();
         let run =
             Self { settings, manifest, reports, connection, progress, pacing, sites_by_partition };
         run.reports.store(&run.report(RunState::Running))?;
         info!(run = run.manifest.run, start_ms, "run starts");
         let shutdown = context.shutdown.clone();
+        let (catch_up, grace) = (run.settings.catch_up, run.settings.shutdown_grace);
         spawn(PACING, move || {
             // Nobody receives it if the process has given up on this thread.
-            let _unheard = sender.send(publisher.publish_all(&shutdown));
+            let _unheard = sender.send(publisher.publish_all(catch_up, &shutdown, grace));
         })?;
         context.health.well();
         Ok(run)
@@ -107,12 +110,16 @@ impl Run {
         let outcome = self.watch(&context).await;
         let standing = self.standing();
         let all_sent = Some(standing.scheduled) == self.manifest.schedule.readings_max;
-        let all_acknowledged = standing.acknowledged == standing.scheduled;
+        let all_acknowledged = standing.acknowledged + standing.passed_over == standing.scheduled;
         let state =
             if all_sent && all_acknowledged { RunState::Complete } else { RunState::Stopped };
         let report = self.report(state);
         self.reports.store(&report)?;
-        let text = Text { report: &report, file: &self.reports.file(&self.manifest.run) };
+        let text = Text {
+            report: &report,
+            catch_up: self.settings.catch_up,
+            file: &self.reports.file(&report),
+        };
         // A closed pipe is no reason to fail: the file has it all.
         let _closed = std::io::stdout().write_all(text.to_string().as_bytes());
         if standing.under_way() == 0 {
@@ -120,7 +127,7 @@ impl Run {
         }
         outcome?;
         if all_acknowledged {
-            info!(sent = standing.scheduled, "kafka has every reading");
+            info!(acknowledged = standing.acknowledged, "kafka has every reading");
             return Ok(ExitCode::SUCCESS);
         }
         error!(
@@ -165,6 +172,8 @@ impl Run {
         Standing {
             acknowledged: ledger.acknowledgements.acknowledged(),
             failed: ledger.acknowledgements.failed(),
+            passed_over: ledger.acknowledgements.passed_over(),
+            copies: self.connection.deliveries().copies_under_way(),
             // Read after the books are held still, so that it covers everything in them.
             scheduled: self.progress.scheduled(),
         }
@@ -176,16 +185,20 @@ impl Run {
     }
 
     /// Ends an interval; returns the report, and the interval's lateness and latency.
-    fn report_with_interval(&self, state: RunState) -> (RunReport, [DurationSummary; 2]) {
+    fn report_with_interval(&self, state: RunState) -> (RunReport, [DurationSummary; 3]) {
         let (lateness_now, lateness) = self.progress.end_interval();
         let elapsed_s = self.progress.elapsed().as_secs_f64();
         let mut ledger = self.connection.deliveries().ledger();
         let latency_now = ledger.latency.end_interval();
+        let response_now = ledger.response.end_interval();
         let scheduled = self.progress.scheduled();
+        let (rate_proof, fates) = self.progress.proof();
+        let sent = scheduled.saturating_sub(ledger.acknowledgements.passed_over());
         let rate_achieved =
-            if elapsed_s > 0.0 { scheduled.saturating_sub(1) as f64 / elapsed_s } else { 0.0 };
+            if elapsed_s > 0.0 { sent.saturating_sub(1) as f64 / elapsed_s } else { 0.0 };
         let report = RunReport {
             manifest: self.manifest.clone(),
+            shard: self.settings.shard,
             topic: self.settings.kafka.topic.clone(),
             state,
             written_ms: Timestamp::now().as_millisecond(),
@@ -193,24 +206,40 @@ impl Run {
             acknowledged: ledger.acknowledgements.acknowledged(),
             failed: ledger.acknowledgements.failed(),
             unacknowledged: ledger.acknowledgements.unacknowledged(scheduled),
+            fates,
             elapsed_s,
             rate_achieved,
+            debt_s: self.progress.debt().as_secs_f64(),
+            rate_proof,
             lateness,
             ack_latency: ledger.latency.total(),
+            response: ledger.response.total(),
             partitions: partition_shares(&self.sites_by_partition, &ledger.by_partition),
         };
-        (report, [lateness_now, latency_now])
+        (report, [lateness_now, latency_now, response_now])
     }
 }
 
 /// Chooses a whole millisecond a moment from now, as event time and on the pace's own clock.
 fn start_in_a_moment() -> (i64, Clock) {
-    const NS_PER_MS: u32 = 1_000_000;
     let (wall, now) = (Timestamp::now(), Instant::now());
     let past_ms_ns = wall.subsec_nanosecond().cast_unsigned() % NS_PER_MS;
     let lead = Duration::from_nanos(u64::from(LEAD_MS * NS_PER_MS - past_ms_ns));
     let start_ms = wall.as_millisecond() + i64::from(LEAD_MS);
-    (start_ms, Clock::new(now + lead))
+    (start_ms, Clock::new(now + lead, 0))
+}
+
+/// Sets the clock for a start that is given: readings wait for it, or are overdue.
+fn start_at(start_ms: i64) -> (i64, Clock) {
+    let (wall, now) = (Timestamp::now(), Instant::now());
+    let ahead_ns = wall.as_nanosecond() - i128::from(start_ms) * i128::from(NS_PER_MS);
+    let distance_ns = u64::try_from(ahead_ns.unsigned_abs()).unwrap_or(u64::MAX);
+    let clock = if ahead_ns < 0 {
+        Clock::new(now + Duration::from_nanos(distance_ns), 0)
+    } else {
+        Clock::new(now, distance_ns)
+    };
+    (start_ms, clock)
 }
 
 /// Names a run by its start and four random digits: readable, in order, unique enough.
@@ -277,7 +306,7 @@ impl Observer {
     }
 
     fn tell(&mut self, run: &Run) {
-        let (report, [lateness, ack]) = run.report_with_interval(RunState::Running);
+        let (report, [lateness, ack, response]) = run.report_with_interval(RunState::Running);
         let elapsed_s = self.told.elapsed().as_secs_f64();
         let readings = report.scheduled.saturating_sub(self.told_scheduled);
         self.told = Instant::now();
@@ -290,6 +319,8 @@ impl Observer {
             rate_per_s = (readings as f64 / elapsed_s).round(),
             lateness_p99_ms = lateness.p99_ms,
             ack_p99_ms = ack.p99_ms,
+            response_p99_ms = response.p99_ms,
+            debt_s = (report.debt_s * 1_000.0).round() / 1_000.0,
             "progress"
         );
         if let Err(error) = run.reports.store(&report) {

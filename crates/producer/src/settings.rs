@@ -1,15 +1,26 @@
 //! The producer's settings: the fleet, its schedule, and how readings are handed to Kafka.
 
+mod faults;
+mod profile;
+mod share;
+
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::SensorKind;
-use domain::simulation::{FleetSpec, Rate, Schedule};
+use domain::reading::TS_RANGE_MS;
+use domain::simulation::report::Shard;
+use domain::simulation::{FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec};
+use jiff::Timestamp;
 use runtime::kafka::KafkaSettings;
 use runtime::{Reader, Setting};
+use serde::Deserialize;
 
-use crate::thousandths::Thousandths;
+use crate::decimal::Thousandths;
+use crate::pace::CatchUp;
+use crate::settings::profile::Shape;
 
 /// Most readings a second that can be asked for.
 const RATE_MAX: u64 = 10_000_000;
@@ -39,6 +50,36 @@ const FOR: Setting = Setting {
     meaning: "Ends the run after so long, up to three decimals; instead of a number of readings",
 };
 
+/// How the sensors of a fleet share an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// One after the other, evenly.
+    Spread,
+    /// All at once, at its start.
+    Together,
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Until it is stopped.
+    Endless,
+    /// So many readings.
+    Readings(u64),
+    /// What is due in so many milliseconds.
+    Milliseconds(u64),
+}
+
+/// What can be shown without Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// So many readings, as they would be sent.
+    Readings(u64),
+    /// The fleet and its schedule in words and sizes.
+    Description,
+}
+
 /// Everything a run is made from.
 #[derive(Clone, Debug)]
 pub struct ProducerSettings {
@@ -48,8 +89,22 @@ pub struct ProducerSettings {
     pub fleet: FleetSpec,
     /// Readings of the whole fleet per time.
     pub rate: Rate,
-    /// Number of readings; `None` runs until it is stopped.
-    pub readings_max: Option<u64>,
+    pub(crate) shape: Shape,
+    /// Where in an interval each sensor reports.
+    pub phase: Phase,
+    /// How long the run is.
+    pub length: Length,
+    /// Event time of the first reading, in epoch milliseconds; `None` starts now.
+    pub start_ms: Option<i64>,
+    pub(crate) catch_up: CatchUp,
+    /// Id of the run; `None` makes one.
+    pub run: Option<String>,
+    /// The part of the fleet that is simulated here.
+    pub shard: Shard,
+    /// What happens to readings on their way.
+    pub transport: TransportSpec,
+    /// What to show instead of sending anything.
+    pub show: Option<Show>,
     /// Seed of all randomness.
     pub seed: u64,
     /// How long the client gathers readings before it sends a batch.
@@ -70,10 +125,38 @@ impl ProducerSettings {
         let kafka = KafkaSettings::read(reader);
         let fleet = read_fleet(reader);
         let rate = read_rate(reader, fleet.sensors);
+        let shape = read_shape(reader, rate);
+        let start = read_start(reader);
+        let run = share::read_run(reader);
+        let shard = share::read_shard(reader, run.as_deref(), start);
         Self {
             kafka,
             rate,
-            readings_max: read_readings_max(reader, rate),
+            shape,
+            phase: reader.choice(
+                Setting {
+                    name: "PRODUCER_PHASE",
+                    default: "spread",
+                    unit: "",
+                    meaning: "When sensors report within an interval: evenly spread or all at once",
+                },
+                "spread or together",
+            ),
+            length: read_length(reader),
+            start_ms: start.map(Timestamp::as_millisecond),
+            catch_up: reader.choice(
+                Setting {
+                    name: "PRODUCER_CATCH_UP",
+                    default: "bounded:1.5",
+                    unit: "",
+                    meaning: "How fast overdue readings are sent, in terms of the schedule",
+                },
+                CatchUp::ALLOWED,
+            ),
+            run,
+            shard,
+            transport: faults::read(reader),
+            show: read_show(reader),
             fleet,
             seed: reader.number(
                 Setting {
@@ -126,6 +209,28 @@ impl ProducerSettings {
                     meaning: "Longest wait for acknowledgements after a signal to stop",
                 },
             ),
+        }
+    }
+
+    /// Makes the manifest of a run.
+    pub(crate) fn manifest(&self, run: String, start_ms: i64) -> RunManifest {
+        // The settings were refused if the shape made no load at some start.
+        let load = self.shape.load(self.rate, start_ms).unwrap_or(Load::Constant(self.rate));
+        let readings_max = match self.length {
+            Length::Endless => None,
+            Length::Readings(readings) => Some(readings),
+            Length::Milliseconds(ms) => Some(load.count_within_ms(ms)),
+        };
+        let together = match self.phase {
+            Phase::Spread => NonZeroU64::MIN,
+            Phase::Together => NonZeroU64::new(self.fleet.sensors).unwrap_or(NonZeroU64::MIN),
+        };
+        RunManifest {
+            run,
+            seed: self.seed,
+            fleet: self.fleet.clone(),
+            schedule: Schedule { start_ms, load, together, readings_max },
+            transport: self.transport.clone(),
         }
     }
 }
@@ -185,15 +290,73 @@ fn read_rate(reader: &mut Reader, sensors: u64) -> Rate {
     Rate::new(sensors, interval_ms * NS_PER_MS).expect("both ranges start above 0")
 }
 
-fn read_readings_max(reader: &mut Reader, rate: Rate) -> Option<u64> {
+fn read_shape(reader: &mut Reader, rate: Rate) -> Shape {
+    const SHAPE: Setting = Setting {
+        name: "PRODUCER_PROFILE",
+        default: "constant",
+        unit: "",
+        meaning: "How the rate goes over time",
+    };
+    let given: String = reader.choice(SHAPE, profile::ALLOWED);
+    let shape = given.parse::<Shape>().map_err(|error| error.to_string());
+    let made = shape.and_then(|shape| {
+        let load = shape.load(rate, 0);
+        load.map(|_| shape).map_err(|error| format!("a profile, but {error}"))
+    });
+    made.unwrap_or_else(|why| {
+        reader.refuse(SHAPE.name, &given, format!("{}; {why}", profile::ALLOWED));
+        Shape::Constant
+    })
+}
+
+fn read_start(reader: &mut Reader) -> Option<Timestamp> {
+    const START: Setting = Setting {
+        name: "PRODUCER_START",
+        default: "",
+        unit: "",
+        meaning: "Event time of the first reading, 2026-01-31T00:00:00Z; not set starts now",
+    };
+    const ALLOWED: &str = "an RFC 3339 time from 2000 to 2100, in whole milliseconds";
+    let given: Option<String> = reader.choice_if_set(START, ALLOWED);
+    let given = given?;
+    let start = given.parse::<Timestamp>().ok().filter(|start| {
+        TS_RANGE_MS.contains(&start.as_millisecond()) && start.subsec_nanosecond() % 1_000_000 == 0
+    });
+    if start.is_none() {
+        reader.refuse(START.name, given, ALLOWED);
+    }
+    start
+}
+
+fn read_length(reader: &mut Reader) -> Length {
     let readings = reader.number_if_set(READINGS, 1..=1_000_000_000_000_000);
     let duration = reader.number_if_set(FOR, Thousandths(1)..=Thousandths(1_000_000_000_000));
-    if let (Some(readings), Some(duration)) = (readings, duration) {
-        let allowed = format!("one of {} and {}, not both", READINGS.name, FOR.name);
-        reader.refuse(READINGS.name, readings, &allowed);
-        reader.refuse(FOR.name, duration, &allowed);
+    match (readings, duration) {
+        (None, None) => Length::Endless,
+        (Some(readings), None) => Length::Readings(readings),
+        (None, Some(Thousandths(ms))) => Length::Milliseconds(ms),
+        (Some(readings), Some(duration)) => {
+            let allowed = format!("one of {} and {}, not both", READINGS.name, FOR.name);
+            reader.refuse(READINGS.name, readings, &allowed);
+            reader.refuse(FOR.name, duration, &allowed);
+            Length::Endless
+        }
     }
-    readings.or_else(|| duration.map(|Thousandths(ms)| Schedule::count_within_ms(rate, ms)))
+}
+
+fn read_show(reader: &mut Reader) -> Option<Show> {
+    let print = Setting {
+        name: "PRODUCER_PRINT",
+        default: "",
+        unit: "readings",
+        meaning: "Print so many readings and end, without Kafka",
+    };
+    let readings = reader.number_if_set(print, 1..=u64::MAX).map(Show::Readings);
+    let describe = reader.switch(
+        "PRODUCER_DESCRIBE",
+        "Describe the fleet and its schedule in words and sizes and end, without Kafka",
+    );
+    readings.or(describe.then_some(Show::Description))
 }
 
 #[cfg(test)]
@@ -213,7 +376,9 @@ mod tests {
         let (settings, problems) = read(&[]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(Some(settings.rate), Rate::per_second_milli(3_500_000));
-        assert_eq!(settings.readings_max, None);
+        assert_eq!(settings.length, Length::Endless);
+        assert_eq!(settings.catch_up.to_string(), "bounded:1.5");
+        assert!(settings.shard.is_whole() && settings.transport.is_perfect());
         assert_eq!(settings.fleet.sensors, 5_000);
         assert_eq!(settings.fleet.kinds, SensorKind::ALL);
     }
@@ -236,8 +401,14 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_of_readings() {
-        assert_eq!(read(&[("PRODUCER_FOR_SEC", "60")]).0.readings_max, Some(210_000));
-        assert_eq!(read(&[("PRODUCER_FOR_SEC", "0.001")]).0.readings_max, Some(4));
+        let readings = |given| {
+            let manifest = read(given).0.manifest("test".into(), 0);
+            manifest.schedule.readings_max
+        };
+        assert_eq!(readings(&[("PRODUCER_FOR_SEC", "60")]), Some(210_000));
+        assert_eq!(readings(&[("PRODUCER_FOR_SEC", "0.001")]), Some(4));
+        let shaped = [("PRODUCER_FOR_SEC", "10"), ("PRODUCER_PROFILE", "ramp:0:10")];
+        assert_eq!(readings(&shaped), Some(17_500), "half of it: the rate falls to nothing");
     }
 
     #[test]
@@ -271,5 +442,34 @@ mod tests {
             let (_, problems) = read(&[("IOT_SENSOR_KINDS", bad)]);
             assert_eq!(problems.len(), 1, "{bad}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn a_shape_that_cannot_be_followed_is_refused() {
+        for bad in ["sinus", "steps:0@10", "trace:/no/such/file"] {
+            let (_, problems) = read(&[("PRODUCER_PROFILE", bad)]);
+            assert_eq!(problems.len(), 1, "{bad}: {problems:?}");
+            assert!(problems[0].starts_with(&format!("PRODUCER_PROFILE=`{bad}`")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_is_a_time() {
+        let (settings, problems) = read(&[("PRODUCER_START", "2026-11-21T00:00:00.5Z")]);
+        assert_eq!((settings.start_ms, problems.len()), (Some(1_795_219_200_500), 0));
+        for bad in ["yesterday", "1999-01-01T00:00:00Z", "2026-11-21T00:00:00.0005Z", "0"] {
+            let (_, problems) = read(&[("PRODUCER_START", bad)]);
+            assert_eq!(problems.len(), 1, "{bad}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn faults_are_shares() {
+        let given = [("IOT_LATE_PROBABILITY", "0.05"), ("IOT_LATE_MAX_SEC", "10")];
+        let (settings, problems) = read(&given);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!((settings.transport.late_ppm, settings.transport.late_max_ms), (50_000, 10_000));
+        let (_, problems) = read(&[("IOT_MISSING_PROBABILITY", "1.5")]);
+        assert_eq!(problems, ["IOT_MISSING_PROBABILITY=`1.5`: allowed is 0 to 1"]);
     }
 }

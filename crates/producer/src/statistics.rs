@@ -122,11 +122,7 @@ mod tests {
 
     #[test]
     fn lateness_counts_every_reading_of_a_batch() {
-        let schedule = Schedule {
-            start_ms: 0,
-            rate: Rate::per_second_milli(1_000_000).unwrap(),
-            readings_max: None,
-        };
+        let schedule = Schedule::constant(0, Rate::per_second_milli(1_000_000).unwrap());
         for count in [1, 2, 15, 16, 17, 100, 255, 256] {
             let mut durations = Durations::default();
             // One reading a millisecond, all handed over when the last one is due.

@@ -2,8 +2,9 @@
 
 use domain::SensorKind;
 use domain::hour::hour_start_ms;
-use domain::simulation::report::{DurationSummary, RunState};
-use domain::simulation::{FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation};
+use domain::simulation::{
+    FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
+};
 
 use super::Row;
 
@@ -12,30 +13,15 @@ pub(crate) const START_MS: i64 = 1_764_000_000_000 - 30_000;
 
 /// Returns the report of a complete run at 100 readings a second, of 60 sensors on three sites.
 pub(crate) fn report(run: &str, scheduled: u64) -> RunReport {
-    RunReport {
-        manifest: RunManifest {
-            run: run.into(),
-            seed: 42,
-            fleet: FleetSpec { sensors: 60, kinds: SensorKind::ALL.to_vec() },
-            schedule: Schedule {
-                start_ms: START_MS,
-                rate: Rate::new(100, 1_000_000_000).unwrap(),
-                readings_max: None,
-            },
-        },
-        topic: "sensor-readings".into(),
-        state: RunState::Complete,
-        written_ms: START_MS,
-        scheduled,
-        acknowledged: scheduled,
-        failed: 0,
-        unacknowledged: Vec::new(),
-        elapsed_s: 1.0,
-        rate_achieved: 100.0,
-        lateness: DurationSummary::default(),
-        ack_latency: DurationSummary::default(),
-        partitions: Vec::new(),
-    }
+    let rate = Rate::new(100, 1_000_000_000).unwrap();
+    let manifest = RunManifest {
+        run: run.into(),
+        seed: 42,
+        fleet: FleetSpec { sensors: 60, kinds: SensorKind::ALL.to_vec() },
+        schedule: Schedule::constant(START_MS, rate),
+        transport: TransportSpec::default(),
+    };
+    RunReport::complete(manifest, "sensor-readings", scheduled)
 }
 
 /// A row that owns its text.

@@ -1,6 +1,7 @@
 //! I2: the balance is right, and every fault unbalances it.
 
-use domain::simulation::report::{IndexRange, RunState};
+use domain::simulation::report::{IndexRange, RunState, Shard};
+use domain::simulation::{FateCounts, Simulation, TransportSpec};
 use serde_json::Value;
 
 use super::*;
@@ -218,4 +219,67 @@ fn json_says_the_same_on_one_line() {
     assert_eq!((&json["missing"], &json["phantom"]), (&1.into(), &0.into()));
     assert_eq!(json["runs"][0]["run"], "a");
     assert_eq!(json["examples"]["missing"][0]["found"], "no row");
+}
+
+/// A run with every fault of the transport, and what each of its readings met.
+fn faulty_run(scheduled: u64) -> (RunReport, Simulation) {
+    let mut report = report("a", scheduled);
+    report.manifest.transport = TransportSpec {
+        missing_ppm: 20_000,
+        late_ppm: 20_000,
+        late_max_ms: 10_000,
+        out_of_order_ppm: 20_000,
+        duplicate_ppm: 20_000,
+        offline_ppm: 1_000_000,
+        offline_max_ms: 600_000,
+        clock_drift_max_ppm: 500,
+    };
+    let simulation = Simulation::new(report.manifest.clone());
+    (report, simulation)
+}
+
+#[test]
+fn what_was_never_sent_is_not_missing_and_what_came_twice_is_no_phantom() {
+    let (report, simulation) = faulty_run(6_000);
+    let mut fates = FateCounts::default();
+    (0..6_000).for_each(|index| fates.add(&simulation.fate(index)));
+    assert!(fates.missing > 0 && fates.late > 0 && fates.out_of_order > 0, "{fates:?}");
+    assert!(fates.forwarded > 0 && fates.duplicate > 0, "{fates:?}");
+    let sent = (0..6_000).filter(|index| simulation.fate(*index).is_sent());
+    let table: Vec<StoredRow> = sent.map(|index| stored(&report, index)).collect();
+    let summary = audit(std::slice::from_ref(&report), &table);
+    let sent = 6_000 - fates.missing;
+    assert_eq!(
+        verdict(&summary),
+        format!(
+            "audit: scheduled 6000 acknowledged {sent} stored {sent} missing 0 phantom 0 corrupt 0"
+        )
+    );
+    assert_eq!(summary.totals.fates, fates);
+    let text = lines(&summary, OutputFormat::Text).join("\n");
+    assert!(text.contains(&format!("never sent {}", fates.missing)), "{text}");
+
+    let never_sent = (0..6_000).find(|index| !simulation.fate(*index).is_sent()).unwrap();
+    let mut table = table;
+    table.push(stored(&report, never_sent));
+    assert_eq!(audit(&[report], &table).totals.phantom, 1, "a row of a reading never sent");
+}
+
+#[test]
+fn parts_of_a_run_make_a_whole() {
+    let part = |number| RunReport { shard: Shard { number, of: 3 }, ..report("a", 1_000) };
+    let reports = [part(0), part(1), part(2)];
+    let table = rows(&report("a", 1_000));
+    let summary = audit(&reports, &table);
+    assert_eq!(
+        verdict(&summary),
+        "audit: scheduled 1000 acknowledged 1000 stored 1000 missing 0 phantom 0 corrupt 0"
+    );
+    let text = lines(&summary, OutputFormat::Text).join("\n");
+    assert!(text.contains("run a.1-of-3 (complete): scheduled"), "{text}");
+
+    let without_one = audit(&reports[..2], &table);
+    assert!(without_one.totals.phantom > 0 && without_one.totals.missing == 0);
+    let lost = audit(&reports, &table[1..]);
+    assert_eq!((lost.totals.missing, lost.totals.phantom), (1, 0));
 }

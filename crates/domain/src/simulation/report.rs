@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet::FleetSpec;
 use super::schedule::Schedule;
+use super::transport::{FateCounts, TransportSpec};
 
 /// The inputs of a run: the same manifest always gives the same readings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,33 @@ pub struct RunManifest {
     pub fleet: FleetSpec,
     /// When each reading is due.
     pub schedule: Schedule,
+    /// What happens to readings on their way.
+    pub transport: TransportSpec,
+}
+
+/// The part of a run's sites that one of several producers simulates: those whose number leaves the
+/// remainder `number` when divided by `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Number of the part, from 0.
+    pub number: u64,
+    /// Number of parts, at least 1.
+    pub of: u64,
+}
+
+impl Shard {
+    /// All sites.
+    pub const WHOLE: Self = Self { number: 0, of: 1 };
+
+    /// Tells whether the sensors of a site belong to this part.
+    pub fn has_site(self, site: u64) -> bool {
+        self.of == 1 || site % self.of == self.number
+    }
+
+    /// Tells whether this is the only part.
+    pub fn is_whole(self) -> bool {
+        self.of == 1
+    }
 }
 
 /// How far a run has come.
@@ -66,39 +94,126 @@ pub struct DurationSummary {
     pub max_ms: f64,
 }
 
+/// What was sent in windows of equal length, held against what was due in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowProof {
+    /// Whole windows that are over.
+    pub windows: u64,
+    /// Most readings sent in a window, in units of those due in it.
+    pub most_of_due: f64,
+    /// Least readings sent in a window, the same way.
+    pub least_of_due: f64,
+    /// Variance of the readings sent in a window over their mean: 0 is a metronome, 1 as uneven as
+    /// chance (index of dispersion).
+    pub dispersion: f64,
+}
+
+/// Times at which the machine let the producer sleep more than 10 ms too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stalls {
+    /// How many.
+    pub count: u64,
+    /// The longest, in milliseconds.
+    pub longest_ms: f64,
+    /// All together, in milliseconds.
+    pub total_ms: f64,
+}
+
+/// How evenly a run was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RateProof {
+    /// In windows of 100 ms.
+    pub per_100_ms: WindowProof,
+    /// In windows of a second.
+    pub per_second: WindowProof,
+    /// What the machine adds to it.
+    pub stalls: Stalls,
+}
+
 /// What a producer stores about its run, while it runs and at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The inputs of the run.
     pub manifest: RunManifest,
+    /// The part of it that this report is about.
+    pub shard: Shard,
     /// The topic written to.
     pub topic: String,
     /// How far the run has come.
     pub state: RunState,
     /// When this report was written, in epoch milliseconds.
     pub written_ms: i64,
-    /// Readings handed to the Kafka client: numbers `0..scheduled`.
+    /// Readings whose time has come: numbers `0..scheduled`, those of other parts among them.
     pub scheduled: u64,
     /// Readings that Kafka acknowledged.
     pub acknowledged: u64,
     /// Readings that Kafka refused for good.
     pub failed: u64,
-    /// Readings below `scheduled` that were not acknowledged when this was written: failed or under
-    /// way.
+    /// Readings of this part below `scheduled` that were to be sent, and were not acknowledged when
+    /// this was written: failed or under way.
     pub unacknowledged: Vec<IndexRange>,
+    /// What became on their way of the readings of this part that were handled.
+    pub fates: FateCounts,
     /// Time from the first to the last reading sent, in seconds.
     pub elapsed_s: f64,
     /// Readings per second over that time.
     pub rate_achieved: f64,
-    /// How long after its due time a reading was handed to the Kafka client.
+    /// How far behind the schedule sending was when this was written, in seconds.
+    pub debt_s: f64,
+    /// How evenly the readings were sent.
+    pub rate_proof: RateProof,
+    /// Schedule lag: from the time a reading is to be sent to its hand-over to the Kafka client.
     pub lateness: DurationSummary,
-    /// How long Kafka took to acknowledge, from the hand-over.
+    /// Service time: from the hand-over to Kafka's acknowledgement.
     pub ack_latency: DurationSummary,
+    /// Response time: from the time a reading is to be sent to Kafka's acknowledgement.
+    pub response: DurationSummary,
     /// Every partition's part.
     pub partitions: Vec<PartitionShare>,
 }
 
 impl RunReport {
+    /// Makes the report of a run whose first `readings` readings were all acknowledged, and of which
+    /// nothing was measured.
+    pub fn complete(manifest: RunManifest, topic: &str, readings: u64) -> Self {
+        Self {
+            written_ms: manifest.schedule.start_ms,
+            manifest,
+            shard: Shard::WHOLE,
+            topic: topic.into(),
+            state: RunState::Complete,
+            scheduled: readings,
+            acknowledged: readings,
+            failed: 0,
+            unacknowledged: Vec::new(),
+            fates: FateCounts::default(),
+            elapsed_s: 0.0,
+            rate_achieved: 0.0,
+            debt_s: 0.0,
+            rate_proof: RateProof::default(),
+            lateness: DurationSummary::default(),
+            ack_latency: DurationSummary::default(),
+            response: DurationSummary::default(),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// Returns what names this report among all: the run, and the part of it.
+    pub fn id(&self) -> String {
+        let (run, Shard { number, of }) = (&self.manifest.run, self.shard);
+        if self.shard.is_whole() { run.clone() } else { format!("{run}.{number}-of-{of}") }
+    }
+
+    /// Returns the run that a report is of, by its id.
+    pub fn run_of(id: &str) -> &str {
+        let is_part = |part: &str| {
+            part.split_once("-of-").is_some_and(|(number, of)| {
+                number.parse::<u64>().is_ok() && of.parse::<u64>().is_ok()
+            })
+        };
+        id.rsplit_once('.').filter(|(_, part)| is_part(part)).map_or(id, |(run, _)| run)
+    }
+
     /// Tells whether Kafka had acknowledged reading `index` when the report was written.
     pub fn is_acknowledged(&self, index: u64) -> bool {
         // The ranges are few, ascending and do not touch.

@@ -9,11 +9,8 @@ fn simulation(sensors: u64, seed: u64) -> Simulation {
         run: "20261121T013321-9f3a".into(),
         seed,
         fleet: FleetSpec { sensors, kinds: SensorKind::ALL.to_vec() },
-        schedule: Schedule {
-            start_ms: 1_764_000_000_000,
-            rate: Rate::per_second_milli(3_500_000).unwrap(),
-            readings_max: None,
-        },
+        schedule: Schedule::constant(1_764_000_000_000, Rate::per_second_milli(3_500_000).unwrap()),
+        transport: TransportSpec::default(),
     })
 }
 
@@ -133,26 +130,41 @@ fn the_default_fleet_spreads_over_twelve_partitions() {
 
 #[test]
 fn a_report_knows_what_was_acknowledged() {
+    let manifest = simulation(25, 1).manifest().clone();
     let report = RunReport {
-        manifest: simulation(25, 1).manifest().clone(),
-        topic: "sensor-readings".into(),
-        state: report::RunState::Running,
-        written_ms: 0,
-        scheduled: 100,
         acknowledged: 85,
-        failed: 0,
         unacknowledged: vec![
             report::IndexRange { from: 10, to: 15 },
             report::IndexRange { from: 90, to: 100 },
         ],
-        elapsed_s: 1.0,
-        rate_achieved: 100.0,
-        lateness: report::DurationSummary::default(),
-        ack_latency: report::DurationSummary::default(),
-        partitions: Vec::new(),
+        ..RunReport::complete(manifest, "sensor-readings", 100)
     };
     let acknowledged = (0..200).filter(|index| report.is_acknowledged(*index)).count();
     assert_eq!(acknowledged, 85);
     assert!(report.is_acknowledged(9) && !report.is_acknowledged(10));
     assert!(!report.is_acknowledged(14) && report.is_acknowledged(15));
+}
+
+#[test]
+fn a_report_of_a_part_names_run_and_part() {
+    let manifest = simulation(25, 1).manifest().clone();
+    let whole = RunReport::complete(manifest, "sensor-readings", 100);
+    let part = RunReport { shard: report::Shard { number: 1, of: 4 }, ..whole.clone() };
+    assert_eq!(whole.id(), "20261121T013321-9f3a");
+    assert_eq!(part.id(), "20261121T013321-9f3a.1-of-4");
+    for id in [whole.id(), part.id()] {
+        assert_eq!(RunReport::run_of(&id), "20261121T013321-9f3a");
+    }
+    assert_eq!(RunReport::run_of("a.b-of-c"), "a.b-of-c");
+}
+
+#[test]
+fn parts_of_a_fleet_are_the_whole_of_it() {
+    for of in [1, 2, 3, 7] {
+        for site in 0..100 {
+            let owners =
+                (0..of).filter(|number| report::Shard { number: *number, of }.has_site(site));
+            assert_eq!(owners.count(), 1, "site {site} in {of} parts");
+        }
+    }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use domain::SensorKind;
-use domain::simulation::report::{DurationSummary, RunState};
-use domain::simulation::{FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation};
+use domain::simulation::{
+    FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
+};
 use futures::executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
@@ -84,15 +85,13 @@ fn poison_10000(scene: &mut Scene<'_>) -> Result<()> {
 
 /// The run of a usual fleet.
 fn simulation(readings: u64, start_ms: i64) -> Result<Simulation> {
+    let rate = Rate::per_second_milli(RATE * 1_000).context("the rate is not 0")?;
     let manifest = RunManifest {
         run: format!("poison-{start_ms}"),
         seed: 42,
         fleet: FleetSpec { sensors: 5_000, kinds: SensorKind::ALL.to_vec() },
-        schedule: Schedule {
-            start_ms,
-            rate: Rate::per_second_milli(RATE * 1_000).context("the rate is not 0")?,
-            readings_max: Some(readings),
-        },
+        schedule: Schedule { readings_max: Some(readings), ..Schedule::constant(start_ms, rate) },
+        transport: TransportSpec::default(),
     };
     Ok(Simulation::new(manifest))
 }
@@ -101,21 +100,7 @@ fn simulation(readings: u64, start_ms: i64) -> Result<Simulation> {
 fn report(simulation: &Simulation, topic: &str) -> Result<RunReport> {
     let manifest = simulation.manifest().clone();
     let readings = manifest.schedule.readings_max.context("the run is finite")?;
-    Ok(RunReport {
-        manifest,
-        topic: topic.into(),
-        state: RunState::Complete,
-        written_ms: now_ms()?,
-        scheduled: readings,
-        acknowledged: readings,
-        failed: 0,
-        unacknowledged: Vec::new(),
-        elapsed_s: 0.0,
-        rate_achieved: 0.0,
-        lateness: DurationSummary::default(),
-        ack_latency: DurationSummary::default(),
-        partitions: Vec::new(),
-    })
+    Ok(RunReport { written_ms: now_ms()?, ..RunReport::complete(manifest, topic, readings) })
 }
 
 fn create_topic(scene: &Scene<'_>) -> Result<()> {
