@@ -2,6 +2,7 @@
 //! has.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -71,7 +72,7 @@ impl Trial {
     /// The same with so many copies of everything, in Kafka and in Cassandra.
     pub fn with_replicas(stack: &Stack, replicas: u32) -> Result<Self> {
         let mut trial = Self::without_schema(stack)?;
-        trial.set("KAFKA_REPLICATION_FACTOR", replicas.into());
+        trial.set("KAFKA_REPLICATION_FACTOR", replicas);
         schema::create(&stack.contact_points(), trial.keyspace(), replicas)?;
         Ok(trial)
     }
@@ -98,8 +99,8 @@ impl Trial {
         Ok(Self { settings, folder })
     }
 
-    /// Changes a numeric setting for the programs that start from now on.
-    pub fn set(&mut self, name: &'static str, value: u64) -> &mut Self {
+    /// Changes a setting for the programs that start from now on.
+    pub fn set(&mut self, name: &'static str, value: impl Display) -> &mut Self {
         self.settings.insert(name, value.to_string());
         self
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::decimal::Thousandths;
 
 /// Shortest sleep; with what the system adds to it a tick stays below 1 ms.
-const TICK: Duration = Duration::from_micros(850);
+pub(crate) const TICK: Duration = Duration::from_micros(850);
 /// Longest sleep, so that a stop is noticed.
 pub(crate) const SLEEP_MAX: Duration = Duration::from_millis(50);
 /// Most readings sent under one reading of the clock.

@@ -18,6 +18,7 @@ struct Windows {
     /// Number of the window that is being counted, and what was sent in it.
     current: u64,
     sent: u64,
+    /// Windows that are over and had something due.
     closed: u64,
     /// Sum and sum of squares of what was sent in the windows closed.
     sum: f64,
@@ -54,14 +55,14 @@ impl Windows {
         let start_ns = self.current * self.length_ns;
         let before = start_ns.checked_sub(1).map_or(0, |last_ns| schedule.due_count(last_ns));
         let due = schedule.due_count(start_ns + self.length_ns - 1) - before;
-        let sent = self.sent as f64;
         if due > 0 {
+            let sent = self.sent as f64;
             self.most = self.most.max(sent / due as f64);
             self.least = self.least.min(sent / due as f64);
+            self.sum += sent;
+            self.squares += sent * sent;
+            self.closed += 1;
         }
-        self.sum += sent;
-        self.squares += sent * sent;
-        self.closed += 1;
         self.current += 1;
         self.sent = 0;
     }

@@ -18,7 +18,7 @@ use runtime::Shutdown;
 
 use crate::deliveries::{Deliveries, Tag, WINDOW_MAX};
 use crate::error::ProducerError;
-use crate::pace::{CatchUp, Clock, Pace, SLEEP_MAX, Step};
+use crate::pace::{CatchUp, Clock, Pace, SLEEP_MAX, Step, TICK};
 use crate::progress::Progress;
 use crate::settings::ProducerSettings;
 
@@ -151,8 +151,8 @@ impl Held {
 
     /// Returns how long it is until the next one is to be sent; `longest` if there is none before.
     fn pause(&self, now_ns: u64, longest: Duration) -> Duration {
-        let next = self.next().map(|next| next.send_ns.saturating_sub(now_ns));
-        next.map_or(longest, |pause_ns| Duration::from_nanos(pause_ns).clamp(FULL_PAUSE, longest))
+        let Some(next) = self.next() else { return longest };
+        Duration::from_nanos(next.send_ns.saturating_sub(now_ns)).max(TICK).min(longest)
     }
 }
 

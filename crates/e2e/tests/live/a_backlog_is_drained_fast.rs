@@ -12,7 +12,7 @@ const ROWS_PER_S_MIN: f64 = 25_000.0;
 fn a_million_readings_are_drained_without_a_gap() {
     let _turn = turn();
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
-    trial.set("PRODUCER_TARGET_RATE", 500_000).set("PRODUCER_READINGS", READINGS.into());
+    trial.set("PRODUCER_TARGET_RATE", 500_000).set("PRODUCER_READINGS", READINGS);
     trial.produce(Duration::from_mins(2)).unwrap();
 
     let mut consumer = trial.start("consumer", "consumer").unwrap();
