@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::simulation::report::{DurationSummary, RateProof};
 use domain::simulation::{FateCounts, Schedule};
 
-use crate::proof::Watch;
+use crate::proof::{Target, Watch};
 use crate::statistics::Durations;
 
 /// How far sending has come.
@@ -30,7 +30,7 @@ struct Books {
 
 impl Progress {
     /// Starts before the first reading, at `now_ns` after the start of the schedule.
-    pub(crate) fn new(schedule: Schedule, now_ns: u64) -> Self {
+    pub(crate) fn new(target: Target, now_ns: u64) -> Self {
         Self {
             scheduled: AtomicU64::new(0),
             first_ns: AtomicU64::new(0),
@@ -38,7 +38,7 @@ impl Progress {
             debt_ns: AtomicU64::new(0),
             books: Mutex::new(Books {
                 lateness: Durations::default(),
-                watch: Watch::new(schedule, now_ns),
+                watch: Watch::new(target, now_ns),
                 fates: FateCounts::default(),
             }),
         }

@@ -43,22 +43,25 @@ impl Windows {
         }
     }
 
-    fn add(&mut self, schedule: &Schedule, now_ns: u64, count: u64) {
+    fn add(&mut self, target: &Target, now_ns: u64, count: u64) {
         let window = now_ns / self.length_ns;
         while self.current < window {
-            self.close(schedule);
+            self.close(target);
         }
         self.sent += count;
     }
 
-    fn close(&mut self, schedule: &Schedule) {
+    fn close(&mut self, target: &Target) {
         let start_ns = self.current * self.length_ns;
-        let before = start_ns.checked_sub(1).map_or(0, |last_ns| schedule.due_count(last_ns));
-        let due = schedule.due_count(start_ns + self.length_ns - 1) - before;
+        let upto = |end_ns: u64| match end_ns {
+            0 => 0,
+            _ => target.schedule.due_count(end_ns - 1),
+        };
+        let due = upto(start_ns + self.length_ns) - upto(start_ns);
         if due > 0 {
-            let sent = self.sent as f64;
-            self.most = self.most.max(sent / due as f64);
-            self.least = self.least.min(sent / due as f64);
+            let (sent, due) = (self.sent as f64, due as f64 * target.share);
+            self.most = self.most.max(sent / due);
+            self.least = self.least.min(sent / due);
             self.sum += sent;
             self.squares += sent * sent;
             self.closed += 1;
@@ -81,10 +84,18 @@ impl Windows {
     }
 }
 
+/// What a producer is to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) schedule: Schedule,
+    /// Its share of what is due.
+    pub(crate) share: f64,
+}
+
 /// Watches the sending of one run.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    schedule: Schedule,
+    target: Target,
     short: Windows,
     long: Windows,
     stalls: Stalls,
@@ -92,19 +103,19 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Starts before the first reading, at `now_ns` after the start of the schedule.
-    pub(crate) fn new(schedule: Schedule, now_ns: u64) -> Self {
+    pub(crate) fn new(target: Target, now_ns: u64) -> Self {
         Self {
             short: Windows::new(SHORT_NS, now_ns),
             long: Windows::new(LONG_NS, now_ns),
-            schedule,
+            target,
             stalls: Stalls::default(),
         }
     }
 
     /// Notes that readings were handed to the Kafka client.
     pub(crate) fn sent(&mut self, now_ns: u64, count: u64) {
-        self.short.add(&self.schedule, now_ns, count);
-        self.long.add(&self.schedule, now_ns, count);
+        self.short.add(&self.target, now_ns, count);
+        self.long.add(&self.target, now_ns, count);
     }
 
     /// Notes how long a sleep took that should have taken `wanted`.
@@ -136,7 +147,7 @@ mod tests {
 
     fn watch() -> Watch {
         let rate = Rate::per_second_milli(1_000_000).unwrap();
-        Watch::new(Schedule::constant(0, rate), 0)
+        Watch::new(Target { schedule: Schedule::constant(0, rate), share: 1.0 }, 0)
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::deliveries::{self, Deliveries};
 use crate::error::ProducerError;
 use crate::pace::Clock;
 use crate::progress::Progress;
+use crate::proof::Target;
 use crate::publish::{Assignment, Connection, spawn};
 use crate::report::{ReportFolder, Text, partition_shares};
 use crate::settings::ProducerSettings;
@@ -81,7 +82,10 @@ impl Run {
 
         let deliveries = Deliveries::new(clock, Arc::clone(&simulation), partitions);
         let connection = Connection::open(&settings, deliveries)?;
-        let progress = Arc::new(Progress::new(manifest.schedule.clone(), clock.now_ns()));
+        let own_sites: u64 = sites_by_partition.iter().sum();
+        let share = own_sites as f64 / by_site.len() as f64;
+        let target = Target { schedule: manifest.schedule.clone(), share };
+        let progress = Arc::new(Progress::new(target, clock.now_ns()));
         let publisher = connection.publisher(Assignment {
             topic: settings.kafka.topic.clone(),
             partitions: by_site,
