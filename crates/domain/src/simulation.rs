@@ -1,6 +1,7 @@
 //! The simulated fleet: every reading is a pure function of the run's manifest and the reading's
 //! number.
 
+pub mod anomaly;
 pub mod fleet;
 mod hash;
 pub mod report;
@@ -8,6 +9,7 @@ pub mod schedule;
 pub mod signal;
 pub mod transport;
 
+pub use anomaly::{Anomaly, AnomalyKind, AnomalySpec};
 pub use fleet::{Fleet, FleetSpec};
 pub use report::{RunManifest, RunReport};
 pub use schedule::{Load, Rate, Schedule};
@@ -58,7 +60,23 @@ impl Simulation {
     }
 
     /// Computes reading number `index` of the run: the fleet reports in round robin.
+    ///
+    /// An anomaly changes the value and nothing else.
     pub fn reading(&self, index: u64) -> SimulatedReading {
+        let mut reading = self.clean_reading(index);
+        let (seed, sensor, due_ms) = (self.manifest.seed, reading.sensor, reading.due_ms);
+        if let Some(event) = self.event_at(sensor, due_ms) {
+            reading.measurement.value = anomaly::value(&event, seed, &self.fleet, sensor, due_ms);
+        }
+        reading
+    }
+
+    fn event_at(&self, sensor: u64, due_ms: i64) -> Option<anomaly::Event> {
+        anomaly::Event::at(self.manifest.seed, self.manifest.anomalies, &self.fleet, sensor, due_ms)
+    }
+
+    /// Computes what reading number `index` would be if there were no anomalies.
+    pub fn clean_reading(&self, index: u64) -> SimulatedReading {
         let sensor = index % self.fleet.sensors();
         let seq = index / self.fleet.sensors();
         let RunManifest { seed, schedule, transport, .. } = &self.manifest;

@@ -243,7 +243,7 @@ pub(crate) fn count(ranges: &[IndexRange]) -> u64 {
 #[cfg(test)]
 mod tests {
     use domain::SensorKind;
-    use domain::simulation::{FleetSpec, Rate, RunManifest, Schedule, TransportSpec};
+    use domain::simulation::{AnomalySpec, FleetSpec, Rate, RunManifest, Schedule, TransportSpec};
     use proptest::prelude::*;
 
     use super::*;
@@ -254,6 +254,7 @@ mod tests {
             seed: 1,
             fleet: FleetSpec { sensors: 25, kinds: SensorKind::ALL.to_vec() },
             schedule: Schedule::constant(0, Rate::per_second_milli(1_000_000).unwrap()),
+            anomalies: AnomalySpec::default(),
             transport: TransportSpec::default(),
         })
     }

@@ -192,7 +192,7 @@ impl Display for Timetable<'_> {
 #[cfg(test)]
 mod tests {
     use domain::SensorKind;
-    use domain::simulation::{Rate, RunManifest, TransportSpec};
+    use domain::simulation::{AnomalySpec, Rate, RunManifest, TransportSpec};
 
     use super::*;
 
@@ -206,6 +206,7 @@ mod tests {
                 readings_max: Some(100),
                 ..Schedule::constant(1_764_000_000_000, rate)
             },
+            anomalies: AnomalySpec::default(),
             transport: TransportSpec::default(),
         };
         RunReport { state, ..RunReport::complete(manifest, "sensor-readings", 100) }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use domain::SensorKind;
 use domain::reading::TS_RANGE_MS;
 use domain::simulation::report::Shard;
-use domain::simulation::{FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec};
+use domain::simulation::{
+    AnomalySpec, FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec,
+};
 use jiff::Timestamp;
 use runtime::kafka::KafkaSettings;
 use runtime::{Reader, Setting};
@@ -101,6 +103,8 @@ pub struct ProducerSettings {
     pub run: Option<String>,
     /// The part of the fleet that is simulated here.
     pub shard: Shard,
+    /// How much of it is anomalous.
+    pub anomalies: AnomalySpec,
     /// What happens to readings on their way.
     pub transport: TransportSpec,
     /// What to show instead of sending anything.
@@ -155,7 +159,8 @@ impl ProducerSettings {
             ),
             run,
             shard,
-            transport: faults::read(reader),
+            anomalies: faults::read_anomalies(reader),
+            transport: faults::read_transport(reader),
             show: read_show(reader),
             fleet,
             seed: reader.number(
@@ -230,6 +235,7 @@ impl ProducerSettings {
             seed: self.seed,
             fleet: self.fleet.clone(),
             schedule: Schedule { start_ms, load, together, readings_max },
+            anomalies: self.anomalies,
             transport: self.transport.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use domain::SensorKind;
 use domain::hour::hour_start_ms;
 use domain::simulation::{
-    FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
+    AnomalySpec, FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
 };
 
 use super::Row;
@@ -19,6 +19,7 @@ pub(crate) fn report(run: &str, scheduled: u64) -> RunReport {
         seed: 42,
         fleet: FleetSpec { sensors: 60, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule::constant(START_MS, rate),
+        anomalies: AnomalySpec::default(),
         transport: TransportSpec::default(),
     };
     RunReport::complete(manifest, "sensor-readings", scheduled)

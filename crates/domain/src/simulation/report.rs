@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anomaly::AnomalySpec;
 use super::fleet::FleetSpec;
 use super::schedule::Schedule;
 use super::transport::{FateCounts, TransportSpec};
@@ -18,6 +19,8 @@ pub struct RunManifest {
     pub fleet: FleetSpec,
     /// When each reading is due.
     pub schedule: Schedule,
+    /// How much of it is anomalous.
+    pub anomalies: AnomalySpec,
     /// What happens to readings on their way.
     pub transport: TransportSpec,
 }

@@ -94,6 +94,34 @@ pub fn measure(seed: u64, fleet: &Fleet, sensor: u64, seq: u64, ts_ms: i64) -> M
     Measurement { value, status: moment.status() }
 }
 
+/// Computes the value of a sensor at a time, before it is quantised and clipped, in the unit of its
+/// kind.
+pub fn raw_value(seed: u64, fleet: &Fleet, sensor: u64, ts_ms: i64) -> f64 {
+    measure(seed, fleet, sensor, ts_ms.cast_unsigned(), ts_ms).value.to_f64()
+}
+
+/// Brings a value into the range and the resolution of a kind of sensor.
+pub fn quantise(kind: SensorKind, value: f64) -> Decimal {
+    match kind {
+        SensorKind::Temperature => Decimal::round(value.clamp(-40.0, 85.0), 2),
+        SensorKind::Humidity => Decimal::round(value.clamp(0.0, 100.0), 1),
+        SensorKind::Pressure => Decimal::round(value.clamp(300.0, 1_100.0), 2),
+        SensorKind::Motion => Decimal::round(value.clamp(0.0, 1.0), 0),
+        SensorKind::Light => Decimal::round(value.max(0.0), 0),
+    }
+}
+
+/// Returns the standard deviation of a sensor's change within a minute, in the unit of its kind.
+pub const fn innovation_sd(kind: SensorKind) -> f64 {
+    match kind {
+        SensorKind::Temperature => 0.032,
+        SensorKind::Humidity => 0.117,
+        SensorKind::Pressure => 0.03,
+        SensorKind::Motion => 1.0,
+        SensorKind::Light => 22.0,
+    }
+}
+
 /// One sensor at one time.
 struct Moment {
     seed: u64,

@@ -10,6 +10,7 @@ fn simulation(sensors: u64, seed: u64) -> Simulation {
         seed,
         fleet: FleetSpec { sensors, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule::constant(1_764_000_000_000, Rate::per_second_milli(3_500_000).unwrap()),
+        anomalies: AnomalySpec::default(),
         transport: TransportSpec::default(),
     })
 }

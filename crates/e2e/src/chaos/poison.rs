@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use domain::SensorKind;
 use domain::simulation::{
-    FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
+    AnomalySpec, FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
 };
 use futures::executor::block_on;
 use rdkafka::ClientConfig;
@@ -91,6 +91,7 @@ fn simulation(readings: u64, start_ms: i64) -> Result<Simulation> {
         seed: 42,
         fleet: FleetSpec { sensors: 5_000, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule { readings_max: Some(readings), ..Schedule::constant(start_ms, rate) },
+        anomalies: AnomalySpec::default(),
         transport: TransportSpec::default(),
     };
     Ok(Simulation::new(manifest))

@@ -1,15 +1,27 @@
-//! The settings of what happens to readings on their way.
+//! The settings of what goes wrong: with sensors, and with readings on their way.
 
-use domain::simulation::TransportSpec;
 use domain::simulation::transport::{CLOCK_DRIFT_MAX_PPM, LATE_MAX_MS, OFFLINE_MAX_MS};
+use domain::simulation::{AnomalySpec, TransportSpec};
 use runtime::{Reader, Setting};
 
 use crate::decimal::Millionths;
 
 const MS_PER_SECOND: u64 = 1_000;
 
-/// Reads how often each fault occurs.
-pub(super) fn read(reader: &mut Reader) -> TransportSpec {
+/// Reads how often sensors are wrong.
+pub(super) fn read_anomalies(reader: &mut Reader) -> AnomalySpec {
+    let setting = Setting {
+        name: "IOT_ANOMALY_PROBABILITY",
+        default: "0.05",
+        unit: "",
+        meaning: "Probability that an anomaly starts on a sensor within an hour",
+    };
+    let Millionths(probability_ppm) = reader.number(setting, Millionths(0)..=Millionths(1_000_000));
+    AnomalySpec { probability_ppm }
+}
+
+/// Reads how often each fault of the transport occurs.
+pub(super) fn read_transport(reader: &mut Reader) -> TransportSpec {
     TransportSpec {
         missing_ppm: probability(
             reader,
@@ -59,7 +71,7 @@ pub(super) fn read(reader: &mut Reader) -> TransportSpec {
 }
 
 /// Reads a share, up to six decimals, in millionths.
-pub(super) fn probability(reader: &mut Reader, name: &'static str, meaning: &'static str) -> u32 {
+fn probability(reader: &mut Reader, name: &'static str, meaning: &'static str) -> u32 {
     let setting = Setting { name, default: "0", unit: "", meaning };
     reader.number(setting, Millionths(0)..=Millionths(1_000_000)).0
 }

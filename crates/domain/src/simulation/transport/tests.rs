@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::SensorKind;
-use crate::simulation::{FleetSpec, Rate, RunManifest, Simulation};
+use crate::simulation::{AnomalySpec, FleetSpec, Rate, RunManifest, Simulation};
 
 const START_MS: i64 = 1_764_000_000_000;
 const SENSORS: u64 = 100;
@@ -17,6 +17,7 @@ fn simulation(seed: u64, transport: TransportSpec) -> Simulation {
         seed,
         fleet: FleetSpec { sensors: SENSORS, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule::constant(START_MS, rate),
+        anomalies: AnomalySpec::default(),
         transport,
     })
 }
