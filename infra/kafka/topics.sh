@@ -18,6 +18,7 @@ set -euo pipefail
 server=${KAFKA_BOOTSTRAP_SERVERS:?address of the broker, for instance kafka:9092}
 replication=${KAFKA_REPLICATION_FACTOR:-1}
 readings=${KAFKA_TOPIC_NAME:-sensor-readings}
+events=${KAFKA_EVENTS_TOPIC_NAME:-sensor-events}
 dead_letters=${KAFKA_DLQ_TOPIC_NAME:-sensor-readings-dlq}
 readings_partitions=${KAFKA_NUM_PARTITIONS:-12}
 bin=/opt/kafka/bin
@@ -50,7 +51,7 @@ ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB [RECORD_BY
 
 #      name                  partitions            days  MiB  MiB a segment  bytes a record
 ensure "$readings"           "$readings_partitions"   7  160  32
-ensure sensor-events         3                       30   32  16
+ensure "$events"             3                       30   32  16
 ensure sensor-alerts         1                       90   64  16
 ensure sensor-aggregates     3                        7   64  16
 ensure "$dead_letters"       "$readings_partitions"  14   16  16             10485760

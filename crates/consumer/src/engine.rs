@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::error::ConsumerError;
 use crate::pipeline::ledger::RecordOffset;
-use crate::pipeline::record::{DeadLetter, Record, Rejection};
+use crate::pipeline::record::{DeadLetter, Record, Rejection, Stream};
 use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline};
 use crate::sink::{Done, Outcome, Sink, now_ms};
 use crate::statistics::Statistics;
@@ -26,6 +26,7 @@ const WAIT: Duration = Duration::from_millis(10);
 pub(crate) struct Engine {
     pub(crate) pipeline: Pipeline,
     pub(crate) statistics: Statistics,
+    stream: Stream,
     sink: Arc<Sink>,
     runtime: Handle,
     done_sender: SyncSender<Result<Done, JoinError>>,
@@ -39,17 +40,19 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(
+        stream: Stream,
         limits: Limits,
         progress_interval: Duration,
         sink: Arc<Sink>,
         runtime: Handle,
     ) -> Self {
-        let pipeline = Pipeline::new(limits, sink.time_to_live(), rand::random());
+        let pipeline = Pipeline::new(limits, sink.time_to_live(stream), rand::random());
         // One place for each write under way: a task never waits to say that it is done.
         let (done_sender, done) = sync_channel(pipeline.in_flight_max());
         Self {
             pipeline,
-            statistics: Statistics::new(progress_interval, Instant::now()),
+            statistics: Statistics::new(stream, progress_interval, Instant::now()),
+            stream,
             sink,
             runtime,
             done_sender,
@@ -68,6 +71,7 @@ impl Engine {
             return;
         };
         let record = Record {
+            stream: self.stream,
             partition: message.partition(),
             offset: RecordOffset(offset),
             timestamp_ms: message.timestamp().to_millis(),

@@ -46,18 +46,18 @@ pub enum ConsumerError {
     /// Cassandra refuses a write that no repetition will make right.
     #[error("cassandra refuses to write to partition `{partition}`: {source}")]
     Refused {
-        /// Site, and hour where the table has one.
+        /// Site, and hour or day where the table has one.
         partition: String,
         /// Cassandra's reason.
         source: Box<ExecutionError>,
     },
     /// Not everything was durable when the grace period ended.
     #[error(
-        "{rows} readings were not durable after {waited_s} s; their offsets are not committed, \
+        "{rows} rows were not durable after {waited_s} s; their offsets are not committed, \
          so another consumer will store them"
     )]
     NotDrained {
-        /// Readings left in memory.
+        /// Rows left in memory.
         rows: usize,
         /// The time waited.
         waited_s: u64,
@@ -65,7 +65,7 @@ pub enum ConsumerError {
     /// Everything was durable, but Kafka did not confirm the last commit.
     #[error(
         "kafka did not confirm the last commit within {waited_s} s; nothing is lost, \
-         but some readings will be stored again"
+         but some records will be stored again"
     )]
     NotCommitted {
         /// The time waited.

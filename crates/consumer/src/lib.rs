@@ -1,8 +1,10 @@
-//! Stores the readings of a Kafka topic in Cassandra, at least once and each exactly one row.
+//! Stores the readings and the events of two Kafka topics in Cassandra, at least once and each
+//! exactly one row.
 //!
 //! Data flows through the modules in this order: `source` polls Kafka on a thread of its own,
-//! `pipeline` groups readings by Cassandra partition and knows which offsets are durable, `sink`
-//! writes. `pipeline` does no IO.
+//! `pipeline` groups rows by Cassandra partition and knows which offsets are durable, `sink`
+//! writes. `pipeline` does no IO. Each topic has a thread, a group and a pipeline of its own; the
+//! sink is shared.
 
 mod engine;
 mod error;
@@ -12,15 +14,22 @@ mod sink;
 mod source;
 mod statistics;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
+use runtime::health::Health;
 use runtime::kafka::{self, TopicError, TopicSpec};
 use runtime::process::Context;
+use runtime::shutdown::{self, Shutdown, Stopper};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::info_span;
+
+use pipeline::record::Stream;
+use sink::Sink;
 
 pub use error::ConsumerError;
 pub use settings::ConsumerSettings;
@@ -37,22 +46,70 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
     // A dead letter lies in the partition that it came from.
     settings.kafka.partitions = partitions;
     let dead_letters = TopicSpec::dead_letters(&settings.dead_letter_topic);
-    match kafka::ensure_topic(&settings.kafka, dead_letters, &shutdown).await {
-        Err(TopicError::Stopped { .. }) => return Ok(ExitCode::SUCCESS),
-        outcome => outcome?,
+    for topic in [dead_letters, TopicSpec::events(&settings.events_topic)] {
+        match kafka::ensure_topic(&settings.kafka, topic, &shutdown).await {
+            Err(TopicError::Stopped { .. }) => return Ok(ExitCode::SUCCESS),
+            outcome => outcome?,
+        }
     }
 
+    let sink = Arc::new(sink);
+    // A part that ends, whatever for, takes the other along in good order.
+    let (stopper, stopping) = shutdown::channel();
+    let start = |settings, stream, health| {
+        start(settings, stream, Arc::clone(&sink), stopping.clone(), health)
+    };
+    let of_events = settings.of_events();
+    let (readings, events) = (
+        start(settings, Stream::Readings, health.clone())?,
+        start(of_events, Stream::Events, health.part())?,
+    );
+    let mut ends = pin!(async { tokio::join!(end(readings, &stopper), end(events, &stopper)) });
+    let (readings, events) = tokio::select! {
+        ends = &mut ends => ends,
+        () = shutdown.stopped() => {
+            stopper.stop();
+            ends.await
+        }
+    };
+    readings.and(events)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+type Outcome = Result<(), ConsumerError>;
+
+/// Starts the thread of a stream; the receiver hears how it ends.
+fn start(
+    settings: ConsumerSettings,
+    stream: Stream,
+    sink: Arc<Sink>,
+    stopping: Shutdown,
+    health: Health,
+) -> anyhow::Result<oneshot::Receiver<Outcome>> {
     let (done, outcome) = oneshot::channel();
     let runtime = Handle::current();
+    let name = match stream {
+        Stream::Readings => "kafka",
+        Stream::Events => "kafka events",
+    };
+    let run = move || {
+        // Every line of the log that is about events says so.
+        let span = (stream == Stream::Events).then(|| info_span!("events").entered());
+        let outcome = source::consume(&settings, stream, sink, runtime, &stopping, &health);
+        drop(span);
+        // Nobody waits any more only if the process is ending anyway.
+        let _ended = done.send(outcome);
+    };
     thread::Builder::new()
-        .name("kafka".into())
-        .spawn(move || {
-            let outcome = source::consume(&settings, Arc::new(sink), runtime, &shutdown, &health);
-            // Nobody waits any more only if the process is ending anyway.
-            let _ended = done.send(outcome);
-        })
-        .context("the kafka thread cannot be started")?;
-    let outcome = outcome.await.map_err(|_| anyhow!("the kafka thread ended without a word"))?;
-    outcome?;
-    Ok(ExitCode::SUCCESS)
+        .name(name.into())
+        .spawn(run)
+        .with_context(|| format!("the thread `{name}` cannot be started"))?;
+    Ok(outcome)
+}
+
+/// Waits for the end of a stream's thread, then asks the other one to end.
+async fn end(outcome: oneshot::Receiver<Outcome>, stopper: &Stopper) -> anyhow::Result<()> {
+    let outcome = outcome.await.map_err(|_| anyhow!("a kafka thread ended without a word"));
+    stopper.stop();
+    Ok(outcome??)
 }

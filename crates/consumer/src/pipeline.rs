@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::Reading;
 use domain::dead_letter::Reason;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -24,7 +23,7 @@ use batch::RowBatch;
 use lane::Lane;
 use ledger::{NextOffset, RecordOffset};
 use outbox::Outbox;
-use record::{DeadLetter, Record, Rejection};
+use record::{Content, DeadLetter, Record, Rejection};
 use site::{Known, SiteWrite};
 
 /// Most offsets between the lowest open one of a partition and its newest: bounds the ledger (I6).
@@ -41,7 +40,7 @@ pub struct Limits {
     pub batch_rows_max: usize,
     /// Bytes at which a batch is written.
     pub batch_bytes_max: usize,
-    /// Age of its oldest reading at which a batch is written.
+    /// Age of its oldest row at which a batch is written.
     pub batch_age_max: Duration,
     /// Writes to Cassandra under way at once.
     pub writes_in_flight_max: usize,
@@ -68,7 +67,7 @@ pub struct Ticket {
 /// Something a server has to be told.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Rows of `readings`, all of one Cassandra partition.
+    /// Rows of `readings` or `events`, all of one Cassandra partition.
     Rows(RowBatch),
     /// News for `latest`, `sensors` and `sites`, all of one site.
     Site(SiteWrite),
@@ -190,27 +189,29 @@ impl Pipeline {
         let Some(lane) = self.lanes.get_mut(&partition) else {
             return Accepted::Ignored;
         };
-        let reading = match Reading::decode(record.value.unwrap_or_default()) {
-            Ok(reading) => reading,
+        let content = match Content::decode(record.stream, record.value.unwrap_or_default()) {
+            Ok(content) => content,
             Err(error) => {
                 let (reason, detail) = (error.reason(), error.to_string());
                 return Accepted::Rejected(Rejection { reason, detail });
             }
         };
-        let ahead_ms = reading.ts - now_ms;
+        let ahead_ms = content.ts_ms() - now_ms;
         if ahead_ms > milliseconds(self.limits.clock_ahead_max) {
-            let detail = format!("`ts` is {}, {} s ahead", reading.ts, ahead_ms / 1_000);
+            let detail = format!("`ts` is {}, {} s ahead", content.ts_ms(), ahead_ms / 1_000);
             return Accepted::Rejected(Rejection { reason: Reason::ClockAhead, detail });
         }
         if self.time_to_live.is_some_and(|time| -ahead_ms >= milliseconds(time)) {
             lane.ledger.complete(offset);
             return Accepted::Expired;
         }
-        if *self.run != *reading.run {
+        if let Content::Reading(reading) = &content
+            && *self.run != *reading.run
+        {
             self.run = reading.run.as_ref().into();
         }
         self.rows_buffered += 1;
-        let full = lane.add(record, &reading, &self.run, &mut self.known, &self.limits, now);
+        let full = lane.add(record, &content, &self.run, &mut self.known, &self.limits, now);
         if let Some(batch) = full {
             self.cassandra.push(ticket(partition, lane), Write::Rows(batch));
         }

@@ -39,6 +39,7 @@ pub(crate) struct GroupSettings {
 #[derive(Clone, Debug)]
 pub struct ConsumerSettings {
     pub(crate) kafka: KafkaSettings,
+    pub(crate) events_topic: String,
     pub(crate) dead_letter_topic: String,
     pub(crate) cassandra: CassandraSettings,
     pub(crate) group: GroupSettings,
@@ -50,11 +51,26 @@ pub struct ConsumerSettings {
     pub(crate) shutdown_grace: Duration,
 }
 
+/// Events are rare: their share of the memory that readings may take.
+const EVENTS_SHARE: u32 = 10;
+
 impl ConsumerSettings {
+    /// Returns what the part of the process that stores events goes by: its own topic, its own
+    /// group, and a tenth of the memory.
+    pub(crate) fn of_events(&self) -> Self {
+        let mut settings = self.clone();
+        settings.kafka.topic.clone_from(&self.events_topic);
+        settings.group.id += "-events";
+        settings.group.fetch_queue_kib /= EVENTS_SHARE;
+        settings.limits.rows_buffered_max /= EVENTS_SHARE as usize;
+        settings
+    }
+
     /// Reads all settings.
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             kafka: KafkaSettings::read(reader),
+            events_topic: runtime::kafka::read_events_topic(reader),
             dead_letter_topic: runtime::kafka::read_dead_letter_topic(reader),
             group: read_group(reader),
             cassandra: CassandraSettings::read(reader),
@@ -63,7 +79,7 @@ impl ConsumerSettings {
                     name: "CASSANDRA_CONSISTENCY",
                     default: "LOCAL_QUORUM",
                     unit: "",
-                    meaning: "Replicas that must have a reading before its offset is committed",
+                    meaning: "Replicas that must have a row before its offset is committed",
                 },
                 ConsistencyLevel::ALLOWED,
             ),
@@ -105,7 +121,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
             name: "KAFKA_CONSUMER_GROUP_ID",
             default: "sensorium-consumer",
             unit: "",
-            meaning: "Consumer group: its members share the partitions",
+            meaning: "Consumer group of the readings; that of the events is called <this>-events",
         }),
         offset_reset: reader.choice(
             Setting {
@@ -130,7 +146,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
                 name: "KAFKA_FETCH_QUEUE_KIB",
                 default: "16384",
                 unit: "KiB",
-                meaning: "Records fetched ahead, in memory",
+                meaning: "Readings fetched ahead, in memory; events: a tenth",
             },
             1_024..=2_097_151,
         ),
@@ -162,7 +178,7 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 name: "CONSUMER_BATCH_AGE_MAX_MS",
                 default: "100",
                 unit: "ms",
-                meaning: "Age of its oldest reading at which a batch is written",
+                meaning: "Age of its oldest row at which a batch is written",
             },
             1..=60_000,
         )),
@@ -180,7 +196,7 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 name: "CONSUMER_ROWS_BUFFERED_MAX",
                 default: "50000",
                 unit: "rows",
-                meaning: "Readings in memory at which no more are taken in",
+                meaning: "Readings in memory at which no more are taken in; events: a tenth",
             },
             1_000..=10_000_000,
         ),
@@ -212,4 +228,22 @@ fn seconds(
     meaning: &'static str,
 ) -> Duration {
     Duration::from_secs(reader.number(Setting { name, default, unit: "s", meaning }, 1..=3_600))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn events_have_a_topic_and_a_group_of_their_own_and_a_tenth_of_the_memory() {
+        let settings = ConsumerSettings::read(&mut Reader::new(BTreeMap::new()));
+        let events = settings.of_events();
+        assert_eq!(events.kafka.topic, "sensor-events");
+        assert_eq!(events.group.id, "sensorium-consumer-events");
+        assert_eq!(10 * events.limits.rows_buffered_max, settings.limits.rows_buffered_max);
+        assert_eq!(events.group.fetch_queue_kib, settings.group.fetch_queue_kib / 10);
+        assert_eq!(events.kafka.bootstrap_servers, settings.kafka.bootstrap_servers);
+    }
 }

@@ -18,11 +18,12 @@ use tracing::info;
 
 use crate::error::{ConsumerError, Disposition, needs_new_session, write_disposition};
 use crate::pipeline::batch::RowBatch;
+use crate::pipeline::record::Stream;
 use crate::pipeline::site::SiteWrite;
 use crate::pipeline::{Ticket, Write};
 use crate::settings::ConsumerSettings;
 use dead_letters::DeadLetters;
-use schema::SchemaError;
+use schema::{SchemaError, TimesToLive};
 use statements::Statements;
 use values::Lifetime;
 
@@ -61,7 +62,7 @@ pub(crate) struct Sink {
     connection: RwLock<Arc<Connection>>,
     /// Held by whoever connects anew.
     renewal: Mutex<()>,
-    time_to_live: Option<Duration>,
+    times_to_live: TimesToLive,
     dead_letters: DeadLetters,
 }
 
@@ -80,17 +81,17 @@ pub(crate) async fn connect(
     };
     Ok(Some(Sink {
         connection: RwLock::new(Arc::new(Connection { session, statements: prepared.statements })),
-        time_to_live: prepared.time_to_live,
-        dead_letters: DeadLetters::new(&settings.kafka, &settings.dead_letter_topic)?,
+        times_to_live: prepared.times_to_live,
+        dead_letters: DeadLetters::new(settings)?,
         renewal: Mutex::new(()),
         settings: settings.clone(),
     }))
 }
 
 impl Sink {
-    /// Returns how long after its event time a row expires.
-    pub(crate) fn time_to_live(&self) -> Option<Duration> {
-        self.time_to_live
+    /// Returns how long after its event time a row of the stream expires.
+    pub(crate) fn time_to_live(&self, stream: Stream) -> Option<Duration> {
+        self.times_to_live.of(stream)
     }
 
     /// Tries to write, once.
@@ -132,13 +133,15 @@ impl Sink {
         Connection { session, statements }: &Connection,
         batch: &RowBatch,
     ) -> Result<(), ExecutionError> {
+        let time_to_live = self.times_to_live.of(batch.stream());
         let time_to_live_ms =
-            self.time_to_live.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+            time_to_live.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         let rows = values::rows(batch, Lifetime { time_to_live_ms, now_ms: now_ms() });
+        let inserts = statements.rows(batch);
         if let [row] = rows.as_slice() {
-            return session.execute_unpaged(&statements.row_with_location, row).await.map(drop);
+            return session.execute_unpaged(&inserts.first, row).await.map(drop);
         }
-        let statement = statements.rows(batch.len());
+        let statement = inserts.batch(batch.len());
         session.batch(&statement, rows).await.map(drop)
     }
 
@@ -205,7 +208,7 @@ fn is_single(write: &Write) -> bool {
 
 fn partition_name(write: &Write) -> String {
     match write {
-        Write::Rows(batch) => format!("{} {}", batch.site_id(), batch.hour_ms()),
+        Write::Rows(batch) => format!("{} {}", batch.site_id(), batch.bucket_ms()),
         Write::Site(news) => news.site_id.to_string(),
         Write::DeadLetter(letter) => letter.partition.to_string(),
     }

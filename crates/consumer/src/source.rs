@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::engine::Engine;
 use crate::error::ConsumerError;
+use crate::pipeline::record::Stream;
 use crate::settings::ConsumerSettings;
 use crate::sink::Sink;
 use group::{Drained, Group, commit_list};
@@ -39,15 +40,16 @@ const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// Back-pressure without a single durable write for this long makes the process unhealthy.
 const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
 
-/// Consumes until asked to stop, then drains, commits and leaves the group.
+/// Consumes the topic of a stream until asked to stop, then drains, commits and leaves the group.
 pub(crate) fn consume(
     settings: &ConsumerSettings,
+    stream: Stream,
     sink: Arc<Sink>,
     runtime: Handle,
     shutdown: &Shutdown,
     health: &Health,
 ) -> Result<(), ConsumerError> {
-    let engine = Engine::new(settings.limits, settings.progress_interval, sink, runtime);
+    let engine = Engine::new(stream, settings.limits, settings.progress_interval, sink, runtime);
     let group = Group::new(&settings.kafka.topic, engine, settings);
     let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
     let consumer = Arc::new(consumer);
@@ -215,7 +217,6 @@ impl Source {
         let context = Arc::clone(self.consumer.context());
         let partitions = context.engine().pipeline.partitions();
         let Drained { commits, rows_left, .. } = context.drain(&partitions, drain_by);
-        let rows_total = context.engine().statistics.rows_total();
         let committed = context.commit_and_wait(&commits, deadline);
         context.committer().end();
         committed?;
@@ -225,7 +226,7 @@ impl Source {
             let rows = rows_left;
             return Err(ConsumerError::NotDrained { rows, waited_s: started.elapsed().as_secs() });
         }
-        info!(rows_total, took_ms = started.elapsed().as_millis(), "drained, committed, left");
+        context.engine().statistics.left(started.elapsed());
         Ok(())
     }
 }

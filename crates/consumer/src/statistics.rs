@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use tracing::info;
 
+use crate::pipeline::record::Stream;
 use crate::pipeline::{Pipeline, Write};
 use crate::sink::{Done, Outcome};
 
@@ -14,6 +15,7 @@ const LATENCY_US_MAX: u64 = 600_000_000;
 /// Counts since the start, and since the last progress line.
 #[derive(Debug)]
 pub(crate) struct Statistics {
+    stream: Stream,
     interval: Duration,
     since: Instant,
     rows: u64,
@@ -25,11 +27,14 @@ pub(crate) struct Statistics {
     dead_letters_total: u64,
     expired_total: u64,
     commit_failures_total: u64,
+    /// Whether anything happened since the last progress line.
+    is_news: bool,
 }
 
 impl Statistics {
-    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+    pub(crate) fn new(stream: Stream, interval: Duration, now: Instant) -> Self {
         Self {
+            stream,
             interval,
             since: now,
             rows: 0,
@@ -42,10 +47,12 @@ impl Statistics {
             dead_letters_total: 0,
             expired_total: 0,
             commit_failures_total: 0,
+            is_news: false,
         }
     }
 
     pub(crate) fn ended(&mut self, done: &Done) {
+        self.is_news = true;
         match (&done.outcome, &done.write) {
             (Outcome::Durable, Write::Rows(batch)) => {
                 self.rows += batch.len() as u64;
@@ -64,10 +71,12 @@ impl Statistics {
     }
 
     pub(crate) fn expired(&mut self) {
+        self.is_news = true;
         self.expired_total += 1;
     }
 
     pub(crate) fn commit_failed(&mut self) {
+        self.is_news = true;
         self.commit_failures_total += 1;
     }
 
@@ -84,12 +93,25 @@ impl Statistics {
             return;
         }
         self.rows_total += self.rows;
+        match self.stream {
+            Stream::Readings => self.say_readings(elapsed, pipeline, lag()),
+            Stream::Events if self.is_news => self.say_events(pipeline, lag()),
+            Stream::Events => {}
+        }
+        self.since = now;
+        self.latency_us.reset();
+        (self.rows, self.row_batches, self.site_writes) = (0, 0, 0);
+        self.retries = 0;
+        self.is_news = false;
+    }
+
+    fn say_readings(&self, elapsed: Duration, pipeline: &Pipeline, lag: Option<u64>) {
         let seconds = elapsed.as_secs_f64();
         let quantile_ms = |quantile| self.latency_us.value_at_quantile(quantile) as f64 / 1e3;
         info!(
             rows_total = self.rows_total,
             rows_per_s = round(self.rows as f64 / seconds),
-            lag = lag(),
+            lag,
             batch_rows_mean = round(self.rows as f64 / self.row_batches.max(1) as f64),
             write_p50_ms = round(quantile_ms(0.5)),
             write_p99_ms = round(quantile_ms(0.99)),
@@ -103,15 +125,29 @@ impl Statistics {
             partitions = pipeline.partitions().len(),
             "progress"
         );
-        self.since = now;
-        self.latency_us.reset();
-        (self.rows, self.row_batches, self.site_writes) = (0, 0, 0);
-        self.retries = 0;
     }
 
-    /// Returns all rows written.
-    pub(crate) fn rows_total(&self) -> u64 {
-        self.rows_total + self.rows
+    /// Events are rare: there is little to say of them, and nothing when none came.
+    fn say_events(&self, pipeline: &Pipeline, lag: Option<u64>) {
+        info!(
+            events_total = self.rows_total,
+            lag,
+            rows_buffered = pipeline.rows_buffered(),
+            retries = self.retries,
+            dead_letters_total = self.dead_letters_total,
+            expired_total = self.expired_total,
+            commit_failures_total = self.commit_failures_total,
+            "progress"
+        );
+    }
+
+    /// Says the last word: everything is committed, after so long.
+    pub(crate) fn left(&self, took: Duration) {
+        let (total, took_ms) = (self.rows_total + self.rows, took.as_millis());
+        match self.stream {
+            Stream::Readings => info!(rows_total = total, took_ms, "drained, committed, left"),
+            Stream::Events => info!(events_total = total, took_ms, "drained, committed, left"),
+        }
     }
 }
 

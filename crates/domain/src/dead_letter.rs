@@ -30,11 +30,11 @@ pub const SERVICE_HEADER: &str = "dlq-service";
 pub enum Reason {
     /// The value is no JSON, or a field is missing or of another type.
     Malformed,
-    /// The value is larger than any reading.
+    /// The value is larger than any record may be.
     TooLarge,
-    /// `kind` is none of the known ones.
+    /// `kind` of a reading, or `event` of an event, is none of the known ones.
     UnknownKind,
-    /// A field has a value that no reading can have.
+    /// A field has a value that it can never have.
     ImpossibleValue,
     /// `ts` lies outside the range of the contract.
     TimestampOutOfBounds,

@@ -1,16 +1,20 @@
 //! What every part of the pipeline agrees on; pure, so that anyone can recompute what a row must
 //! hold.
 //!
-//! `reading` is the data contract of the topic, `dead_letter` that of the topic beside it, and
-//! `simulation` the fleet that fills the first. Nothing in
-//! here reads a clock, a file or a socket.
+//! `reading` and `event` are the data contracts of the two topics, on what `contract` says of both,
+//! `dead_letter` that of the topic beside them, and `simulation` the fleet that fills them. Nothing
+//! in here reads a clock, a file or a socket.
 
+pub mod contract;
 pub mod dead_letter;
+pub mod event;
 pub mod hour;
 pub mod kind;
 pub mod partitioner;
 pub mod reading;
 pub mod simulation;
 
+pub use contract::ContractError;
+pub use event::{Event, EventKind};
 pub use kind::SensorKind;
-pub use reading::{ContractError, Reading, Status};
+pub use reading::{Reading, Status};

@@ -7,20 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::SensorKind;
-use crate::dead_letter::Reason;
-
-/// Kafka header that carries [`SCHEMA_VERSION`].
-pub const SCHEMA_VERSION_HEADER: &str = "schema-version";
-/// Version of the data contract; a change that old consumers cannot read raises it.
-pub const SCHEMA_VERSION: &str = "1";
-
-/// Most bytes in a record: an honest reading has about 200.
-pub const RECORD_BYTES_MAX: usize = 4_096;
-/// Most bytes in `sensor_id`, `site_id` and `run`.
-pub const ID_BYTES_MAX: usize = 128;
-/// Range of `ts`: 2000-01-01 to 2100-01-01 UTC, in epoch milliseconds. Outside it a clock is
-/// broken.
-pub const TS_RANGE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+use crate::contract::{self, ContractError, Identity, impossible};
 
 /// How a sensor rates its own reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,74 +77,17 @@ pub struct Reading<'a> {
     pub location: Location,
 }
 
-/// Why a record is not a reading.
-#[derive(Debug, thiserror::Error)]
-pub enum ContractError {
-    /// The record is larger than any reading.
-    #[error("the record has {bytes} bytes, more than {RECORD_BYTES_MAX}")]
-    TooLarge {
-        /// Size of the record.
-        bytes: usize,
-    },
-    /// The bytes are no JSON, or lack a field, or a field has another type.
-    #[error("the record is not a JSON reading: {0}")]
-    Malformed(#[from] serde_json::Error),
-    /// A field has the right type but a value that no reading can have.
-    #[error("`{field}` is {value}, allowed is {allowed}")]
-    Impossible {
-        /// The field at fault.
-        field: &'static str,
-        /// What it holds.
-        value: String,
-        /// What it may hold.
-        allowed: String,
-    },
-}
-
-impl ContractError {
-    /// Returns the reason that a dead letter gives.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::TooLarge { .. } => Reason::TooLarge,
-            Self::Malformed(error) if is_unknown_kind(error) => Reason::UnknownKind,
-            Self::Malformed(_) => Reason::Malformed,
-            Self::Impossible { field: "ts", .. } => Reason::TimestampOutOfBounds,
-            Self::Impossible { .. } => Reason::ImpossibleValue,
-        }
-    }
-}
-
-/// serde tells an unknown name only in words: which names it would have known.
-fn is_unknown_kind(error: &serde_json::Error) -> bool {
-    let text = error.to_string();
-    text.starts_with("unknown variant") && text.contains(SensorKind::Temperature.name())
-}
-
 impl<'a> Reading<'a> {
     /// Decodes and checks one record value.
     pub fn decode(record: &'a [u8]) -> Result<Self, ContractError> {
-        if record.len() > RECORD_BYTES_MAX {
-            return Err(ContractError::TooLarge { bytes: record.len() });
-        }
-        let reading: Self = serde_json::from_slice(record)?;
+        let reading: Self = contract::parse(record, "reading")?;
         reading.check()?;
         Ok(reading)
     }
 
     fn check(&self) -> Result<(), ContractError> {
-        for (field, id) in
-            [("sensor_id", &self.sensor_id), ("site_id", &self.site_id), ("run", &self.run)]
-        {
-            if id.is_empty() || id.len() > ID_BYTES_MAX {
-                return Err(impossible(field, id, format!("1 to {ID_BYTES_MAX} bytes")));
-            }
-        }
-        if !TS_RANGE_MS.contains(&self.ts) {
-            return Err(impossible("ts", &self.ts, "epoch milliseconds from 2000 to 2100".into()));
-        }
-        if self.seq < 0 {
-            return Err(impossible("seq", &self.seq, "0 or more".into()));
-        }
+        let Self { sensor_id, site_id, run, ts, seq, .. } = self;
+        Identity { sensor_id, site_id, run, ts: *ts, seq: *seq }.check()?;
         if self.unit != self.kind.unit() {
             return Err(impossible("unit", &self.unit, format!("`{}`", self.kind.unit())));
         }
@@ -174,10 +104,6 @@ impl<'a> Reading<'a> {
         }
         Ok(())
     }
-}
-
-fn impossible(field: &'static str, value: &impl fmt::Debug, allowed: String) -> ContractError {
-    ContractError::Impossible { field, value: format!("{value:?}"), allowed }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 pub mod anomaly;
 pub mod fleet;
 mod hash;
+pub mod lifecycle;
 pub mod report;
 pub mod schedule;
 pub mod signal;
@@ -11,6 +12,7 @@ pub mod transport;
 
 pub use anomaly::{Anomaly, AnomalyKind, AnomalySpec};
 pub use fleet::{Fleet, FleetSpec};
+pub use lifecycle::LifecycleEvent;
 pub use report::{RunManifest, RunReport};
 pub use schedule::{Load, Rate, Schedule};
 pub use signal::Measurement;

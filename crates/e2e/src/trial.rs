@@ -85,6 +85,7 @@ impl Trial {
         let settings = BTreeMap::from([
             ("KAFKA_BOOTSTRAP_SERVERS", stack.bootstrap_servers()),
             ("KAFKA_TOPIC_NAME", format!("readings-{number}")),
+            ("KAFKA_EVENTS_TOPIC_NAME", format!("events-{number}")),
             ("KAFKA_DLQ_TOPIC_NAME", format!("dlq-{number}")),
             ("KAFKA_CONSUMER_GROUP_ID", format!("group-{number}")),
             ("KAFKA_DLQ_GROUP_ID", format!("redrive-{number}")),
@@ -123,6 +124,11 @@ impl Trial {
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         &self.settings["KAFKA_TOPIC_NAME"]
+    }
+
+    /// Returns the topic of the events.
+    pub fn events_topic(&self) -> &str {
+        &self.settings["KAFKA_EVENTS_TOPIC_NAME"]
     }
 
     /// Returns the topic of the dead letters.

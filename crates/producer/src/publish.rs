@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use domain::reading::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
+use domain::contract::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
 use domain::simulation::report::Shard;
 use domain::simulation::{Fate, FateCounts, Simulation};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::SensorKind;
-use domain::reading::TS_RANGE_MS;
+use domain::contract::TS_RANGE_MS;
 use domain::simulation::report::Shard;
 use domain::simulation::{
     AnomalySpec, FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec,

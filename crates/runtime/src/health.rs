@@ -34,34 +34,44 @@ pub fn read_address(reader: &mut Reader) -> Option<SocketAddr> {
     parsed
 }
 
-/// What a process says about itself; clones share it.
+/// What a process says about itself, or one part of it; clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
-    impediment: Arc<Mutex<Option<String>>>,
+    /// What keeps each part from its work.
+    impediments: Arc<Mutex<Vec<Option<String>>>>,
+    part: usize,
 }
 
 impl Health {
     pub(crate) fn starting() -> Self {
-        Self { impediment: Arc::new(Mutex::new(Some("starting".into()))) }
+        Self { impediments: Arc::new(Mutex::new(vec![Some("starting".into())])), part: 0 }
     }
 
-    /// Says that the process does its work.
+    /// Adds a part that speaks for itself: the process does its work while all of its parts do.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        let mut impediments = self.lock();
+        impediments.push(Some("starting".into()));
+        Self { impediments: Arc::clone(&self.impediments), part: impediments.len() - 1 }
+    }
+
+    /// Says that the part does its work.
     pub fn well(&self) {
-        *self.lock() = None;
+        self.lock()[self.part] = None;
     }
 
     /// Says why it does not.
     pub fn unwell(&self, why: impl Into<String>) {
-        *self.lock() = Some(why.into());
+        self.lock()[self.part] = Some(why.into());
     }
 
-    /// Returns why the process does not do its work; `None` while it does.
+    /// Returns why a part of the process does not do its work; `None` while all do.
     pub fn impediment(&self) -> Option<String> {
-        self.lock().clone()
+        self.lock().iter().flatten().next().cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.impediment.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<String>>> {
+        self.impediments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,5 +127,18 @@ mod tests {
         health.unwell("cassandra does not answer");
         assert_eq!(ask().await.unwrap(), Err("cassandra does not answer".into()));
         server.abort();
+    }
+
+    #[test]
+    fn a_process_is_well_while_all_of_its_parts_are() {
+        let health = Health::starting();
+        let part = health.part();
+        health.well();
+        assert_eq!(part.impediment(), Some("starting".into()));
+        part.well();
+        assert_eq!(health.impediment(), None);
+        part.unwell("no events are stored");
+        health.well();
+        assert_eq!(health.impediment(), Some("no events are stored".into()));
     }
 }

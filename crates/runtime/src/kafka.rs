@@ -1,4 +1,4 @@
-//! Kafka: the settings of every client, and the topic that producer and consumer agree on.
+//! Kafka: the settings of every client, and the topics that producer and consumer agree on.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
@@ -72,7 +72,8 @@ impl KafkaSettings {
 
     /// Returns the topic of the readings.
     pub fn readings(&self) -> TopicSpec<'_> {
-        TopicSpec { name: &self.topic, retention_days: 7, message_bytes_max: None }
+        let name = &self.topic;
+        TopicSpec { name, partitions: None, retention_days: 7, message_bytes_max: None }
     }
 }
 
@@ -110,11 +111,24 @@ pub fn read_dead_letter_topic(reader: &mut Reader) -> String {
     })
 }
 
-/// A topic as it is to be created, with the partitions and replicas of [`KafkaSettings`].
+/// Reads the name of the topic of the events.
+pub fn read_events_topic(reader: &mut Reader) -> String {
+    reader.text(Setting {
+        name: "KAFKA_EVENTS_TOPIC_NAME",
+        default: "sensor-events",
+        unit: "",
+        meaning: "Topic of the events: what happens to a sensor, as against what it measures",
+    })
+}
+
+/// A topic as it is to be created, with the replicas of [`KafkaSettings`].
 #[derive(Clone, Copy, Debug)]
 pub struct TopicSpec<'a> {
     /// Name.
     pub name: &'a str,
+    /// Partitions to create it with, where these are not the readings'; then any number will do
+    /// that it has already.
+    pub partitions: Option<u32>,
     /// Days after which its records may go.
     pub retention_days: u32,
     /// Most bytes in a record, if that is not the broker's default.
@@ -129,7 +143,12 @@ impl<'a> TopicSpec<'a> {
     /// Returns the topic of the dead letters.
     pub fn dead_letters(name: &'a str) -> Self {
         let message_bytes_max = Some(Self::DEAD_LETTER_BYTES_MAX);
-        Self { name, retention_days: 14, message_bytes_max }
+        Self { name, partitions: None, retention_days: 14, message_bytes_max }
+    }
+
+    /// Returns the topic of the events.
+    pub fn events(name: &'a str) -> Self {
+        Self { name, partitions: Some(3), retention_days: 30, message_bytes_max: None }
     }
 }
 
@@ -168,8 +187,8 @@ pub enum TopicError {
     },
 }
 
-/// Waits for the brokers, creates the topic if it is missing, and refuses one with another
-/// partition count.
+/// Waits for the brokers, creates the topic if it is missing, and refuses one that has to have the
+/// readings' partition count and has another.
 ///
 /// Waits without end, and says so every few seconds: an outage is no reason to give up.
 pub async fn ensure_topic(
@@ -181,6 +200,7 @@ pub async fn ensure_topic(
     let mut complaint = Complaint::default();
     loop {
         match partition_count(&admin, topic.name) {
+            Ok(Some(_)) if topic.partitions.is_some() => return Ok(()),
             Ok(Some(found)) => {
                 return match u32::try_from(found) {
                     Ok(count) if count == settings.partitions => Ok(()),
@@ -254,10 +274,10 @@ fn partition_count(
 async fn create(
     admin: &AdminClient<DefaultClientContext>,
     settings: &KafkaSettings,
-    TopicSpec { name, retention_days, message_bytes_max }: TopicSpec<'_>,
+    TopicSpec { name, partitions, retention_days, message_bytes_max }: TopicSpec<'_>,
 ) -> Result<(), TopicError> {
     const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-    let partitions = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
+    let partitions = i32::try_from(partitions.unwrap_or(settings.partitions)).unwrap_or(i32::MAX);
     let replication = TopicReplication::Fixed(settings.replication_factor);
     let retention_ms = (u64::from(retention_days) * DAY_MS).to_string();
     let message_bytes_max = message_bytes_max.map(|bytes| bytes.to_string());

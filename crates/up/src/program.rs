@@ -29,10 +29,18 @@ impl LogLine {
     fn parse(line: &str) -> Self {
         // What is no JSON, such as a panic, is a message all the same.
         let value = serde_json::from_str(line).ok().filter(Value::is_object);
-        Self(value.unwrap_or_else(|| serde_json::json!({ "level": "ERROR", "message": line })))
+        let mut value =
+            value.unwrap_or_else(|| serde_json::json!({ "level": "ERROR", "message": line }));
+        // As it is in a log for people.
+        if let Some(part) = value["span"]["name"].as_str() {
+            let message = value["message"].as_str().unwrap_or_default();
+            value["message"] = format!("{part}: {message}").into();
+        }
+        Self(value)
     }
 
-    /// Returns the message.
+    /// Returns the message, after the name of the part of the program that it is from, if it has
+    /// one: `events: progress`.
     pub fn message(&self) -> &str {
         self.0["message"].as_str().unwrap_or_default()
     }
@@ -53,9 +61,9 @@ impl LogLine {
         let Some(object) = self.0.as_object() else {
             return String::new();
         };
-        let fields = object
-            .iter()
-            .filter(|(name, _)| !["message", "level", "timestamp"].contains(&name.as_str()));
+        let fields = object.iter().filter(|(name, _)| {
+            !["message", "level", "timestamp", "span", "spans"].contains(&name.as_str())
+        });
         fields.map(|(name, value)| format!(" {name}={value}")).collect()
     }
 }

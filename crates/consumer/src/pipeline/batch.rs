@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::reading::Location;
-use domain::{Reading, Status};
+use domain::{EventKind, Status};
 
 use super::ledger::RecordOffset;
-use super::record::{DeadLetter, Record, Rejection};
+use super::record::{Content, DeadLetter, Record, Rejection, Stream};
 
 /// A piece of a batch's text or records.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +39,39 @@ struct Row {
     record: Span,
     ts_ms: i64,
     seq: i64,
-    value: f64,
-    unit: &'static str,
-    status: Status,
     sensor_id: Span,
     run: Span,
+    cells: Cells<Span>,
+}
+
+/// The columns of one row beside its key; `T` is text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cells<T> {
+    /// Those of a reading.
+    Reading {
+        /// The measured value.
+        value: f64,
+        /// Its unit.
+        unit: &'static str,
+        /// The sensor's own verdict.
+        status: Status,
+    },
+    /// Those of an event.
+    Event {
+        /// What happened.
+        event: EventKind,
+        /// More about it.
+        detail: T,
+    },
+}
+
+impl<T> Cells<T> {
+    fn map_text<U>(self, map: impl FnOnce(T) -> U) -> Cells<U> {
+        match self {
+            Self::Reading { value, unit, status } => Cells::Reading { value, unit, status },
+            Self::Event { event, detail } => Cells::Event { event, detail: map(detail) },
+        }
+    }
 }
 
 /// The columns of one row that differ within a partition.
@@ -55,22 +83,19 @@ pub struct RowView<'a> {
     pub ts_ms: i64,
     /// Clustering key: the producer run.
     pub run: &'a str,
-    /// Clustering key: number of the reading.
+    /// Clustering key: number of the reading or event.
     pub seq: i64,
-    /// The measured value.
-    pub value: f64,
-    /// Its unit.
-    pub unit: &'static str,
-    /// The sensor's own verdict.
-    pub status: Status,
+    /// The other columns.
+    pub cells: Cells<&'a str>,
 }
 
-/// Readings of one site and hour.
+/// Readings of one site and hour, or events of one site and day.
 #[derive(Clone, Debug)]
 pub struct RowBatch {
+    stream: Stream,
     site_id: Arc<str>,
-    hour_ms: i64,
-    location: Location,
+    bucket_ms: i64,
+    location: Option<Location>,
     opened: Instant,
     text: String,
     /// Keys and values as they came, should Cassandra refuse a row.
@@ -79,12 +104,13 @@ pub struct RowBatch {
 }
 
 impl RowBatch {
-    /// Opens a batch for the partition of `reading`.
-    pub fn open(site_id: Arc<str>, hour_ms: i64, location: Location, now: Instant) -> Self {
+    /// Opens a batch for one Cassandra partition of the stream's table.
+    pub fn open(stream: Stream, site_id: Arc<str>, bucket_ms: i64, now: Instant) -> Self {
         Self {
+            stream,
             site_id,
-            hour_ms,
-            location,
+            bucket_ms,
+            location: None,
             opened: now,
             text: String::new(),
             records: Vec::new(),
@@ -92,26 +118,35 @@ impl RowBatch {
         }
     }
 
-    /// Adds the reading of a record, which is of the batch's own site and hour.
-    pub fn push(&mut self, record: &Record<'_>, reading: &Reading<'_>) {
-        debug_assert_eq!(*self.site_id, *reading.site_id);
-        let run = self.keep_run(&reading.run);
-        let sensor_id = self.keep(&reading.sensor_id);
+    /// Adds what a record holds, which is of the batch's own stream, site and hour or day.
+    pub fn push(&mut self, record: &Record<'_>, content: &Content<'_>) {
+        debug_assert_eq!((self.stream, &*self.site_id), (record.stream, content.site_id()));
         let key = record.key.map(|key| self.keep_bytes(key));
         let value = self.keep_bytes(record.value.unwrap_or_default());
-        self.location = reading.location;
+        let (sensor_id, run, seq, cells) = match content {
+            Content::Reading(reading) => {
+                self.location = Some(reading.location);
+                let (value, unit) = (reading.value, reading.kind.unit());
+                let cells = Cells::Reading { value, unit, status: reading.status };
+                (&reading.sensor_id, &reading.run, reading.seq, cells)
+            }
+            Content::Event(event) => {
+                let cells = Cells::Event { event: event.event, detail: self.keep(&event.detail) };
+                (&event.sensor_id, &event.run, event.seq, cells)
+            }
+        };
+        let run = self.keep_run(run);
+        let sensor_id = self.keep(sensor_id);
         self.rows.push(Row {
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
             key,
             record: value,
-            ts_ms: reading.ts,
-            seq: reading.seq,
-            value: reading.value,
-            unit: reading.kind.unit(),
-            status: reading.status,
+            ts_ms: content.ts_ms(),
+            seq,
             sensor_id,
             run,
+            cells,
         });
     }
 
@@ -148,13 +183,15 @@ impl RowBatch {
         let (first, second) = self.rows.split_at(self.rows.len() / 2);
         [first, second].map(|rows| {
             let site_id = Arc::clone(&self.site_id);
-            let mut half = Self::open(site_id, self.hour_ms, self.location, self.opened);
+            let mut half = Self::open(self.stream, site_id, self.bucket_ms, self.opened);
+            half.location = self.location;
             for row in rows {
                 let run = half.keep_run(self.slice(row.run));
                 let sensor_id = half.keep(self.slice(row.sensor_id));
                 let key = row.key.map(|key| half.keep_bytes(self.bytes_of(key)));
                 let record = half.keep_bytes(self.bytes_of(row.record));
-                half.rows.push(Row { key, record, sensor_id, run, ..*row });
+                let cells = row.cells.map_text(|text| half.keep(self.slice(text)));
+                half.rows.push(Row { key, record, sensor_id, run, cells, ..*row });
             }
             half
         })
@@ -166,6 +203,7 @@ impl RowBatch {
             return None;
         };
         let record = Record {
+            stream: self.stream,
             partition,
             offset: row.offset,
             timestamp_ms: row.timestamp_ms,
@@ -175,22 +213,27 @@ impl RowBatch {
         Some(DeadLetter::new(&record, Vec::new(), 0, rejection))
     }
 
+    /// Returns what the rows are.
+    pub fn stream(&self) -> Stream {
+        self.stream
+    }
+
     /// Returns the partition key's site.
     pub fn site_id(&self) -> &str {
         &self.site_id
     }
 
-    /// Returns the partition key's hour, in epoch milliseconds.
-    pub fn hour_ms(&self) -> i64 {
-        self.hour_ms
+    /// Returns the start of the partition key's hour or day, in epoch milliseconds.
+    pub fn bucket_ms(&self) -> i64 {
+        self.bucket_ms
     }
 
-    /// Returns where the site is, as the newest reading says.
-    pub fn location(&self) -> Location {
+    /// Returns where the site is, as the newest reading says; events do not say.
+    pub fn location(&self) -> Option<Location> {
         self.location
     }
 
-    /// Returns when the oldest reading came in.
+    /// Returns when the oldest record came in.
     pub fn opened(&self) -> Instant {
         self.opened
     }
@@ -218,9 +261,7 @@ impl RowBatch {
             ts_ms: row.ts_ms,
             run: self.slice(row.run),
             seq: row.seq,
-            value: row.value,
-            unit: row.unit,
-            status: row.status,
+            cells: row.cells.map_text(|text| self.slice(text)),
         })
     }
 

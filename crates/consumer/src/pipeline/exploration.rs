@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::ledger::RecordOffset;
-use super::record::{DeadLetter, Record};
+use super::record::{DeadLetter, Record, Stream};
 use super::*;
 
 /// Event time of the readings, and time of day, epoch milliseconds.
@@ -372,7 +372,8 @@ impl Member {
         let bytes = value(partition, *next);
         let offset = RecordOffset(*next);
         let (key, value) = (None, Some(&bytes[..]));
-        let record = Record { partition, offset, timestamp_ms: None, key, value };
+        let stream = Stream::Readings;
+        let record = Record { stream, partition, offset, timestamp_ms: None, key, value };
         *next += 1;
         match self.pipeline.accept(&record, world.early, TS_MS) {
             Accepted::Row => {}

@@ -5,13 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::Reading;
-use domain::hour::hour_start_ms;
 use rustc_hash::FxHashMap;
 
 use super::batch::RowBatch;
 use super::ledger::{Ledger, NextOffset, RecordOffset};
-use super::record::Record;
+use super::record::{Content, Record};
 use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
@@ -34,7 +32,7 @@ struct Site {
 struct Due {
     opened: Instant,
     site_id: Arc<str>,
-    hour_ms: i64,
+    bucket_ms: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -91,28 +89,30 @@ impl Lane {
     pub(super) fn add(
         &mut self,
         record: &Record<'_>,
-        reading: &Reading<'_>,
+        content: &Content<'_>,
         run: &Arc<str>,
         known: &mut Known,
         limits: &Limits,
         now: Instant,
     ) -> Option<RowBatch> {
-        let hour_ms = hour_start_ms(reading.ts);
-        if !self.sites.contains_key(&*reading.site_id) {
-            self.sites.insert(reading.site_id.as_ref().into(), Site::default());
+        let (site_id, bucket_ms) = (content.site_id(), content.bucket_ms());
+        if !self.sites.contains_key(site_id) {
+            self.sites.insert(site_id.into(), Site::default());
         }
-        let site = self.sites.get_mut(&*reading.site_id)?;
-        self.news += site.news.note(reading, run, known);
+        let site = self.sites.get_mut(site_id)?;
+        if let Content::Reading(reading) = content {
+            self.news += site.news.note(reading, run, known);
+        }
 
-        let found = site.open.iter().position(|batch| batch.hour_ms() == hour_ms);
+        let found = site.open.iter().position(|batch| batch.bucket_ms() == bucket_ms);
         let position = found.unwrap_or_else(|| {
-            let site_id: Arc<str> = reading.site_id.as_ref().into();
-            self.due.push_back(Due { opened: now, site_id: Arc::clone(&site_id), hour_ms });
-            site.open.push(RowBatch::open(site_id, hour_ms, reading.location, now));
+            let site_id: Arc<str> = site_id.into();
+            self.due.push_back(Due { opened: now, site_id: Arc::clone(&site_id), bucket_ms });
+            site.open.push(RowBatch::open(record.stream, site_id, bucket_ms, now));
             site.open.len() - 1
         });
         let batch = &mut site.open[position];
-        batch.push(record, reading);
+        batch.push(record, content);
         self.rows_open += 1;
         let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
         full.then(|| {
@@ -135,10 +135,9 @@ impl Lane {
             };
             // A batch that was full in the meantime is gone, or has a younger successor with an
             // entry of its own.
-            let position = site
-                .open
-                .iter()
-                .position(|batch| batch.hour_ms() == due.hour_ms && batch.opened() <= due.opened);
+            let position = site.open.iter().position(|batch| {
+                batch.bucket_ms() == due.bucket_ms && batch.opened() <= due.opened
+            });
             if let Some(position) = position {
                 let batch = site.open.swap_remove(position);
                 self.rows_open -= batch.len();

@@ -1,12 +1,68 @@
 //! A record as it comes from Kafka, and as it goes to the dead-letter topic.
 
 use domain::dead_letter::Reason;
+use domain::hour::{day_start_ms, hour_start_ms};
+use domain::{ContractError, Event, Reading};
 
 use super::ledger::RecordOffset;
 
-/// A record of the topic of the readings.
+/// What a topic carries: which contract its records follow and which table they become rows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Rows of `readings`, and news for `latest`, `sensors` and `sites`.
+    Readings,
+    /// Rows of `events`.
+    Events,
+}
+
+/// A record that follows its contract.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// What a sensor measures.
+    Reading(Reading<'a>),
+    /// What happens to a sensor.
+    Event(Event<'a>),
+}
+
+impl<'a> Content<'a> {
+    /// Decodes and checks a record's value.
+    pub fn decode(stream: Stream, value: &'a [u8]) -> Result<Self, ContractError> {
+        match stream {
+            Stream::Readings => Reading::decode(value).map(Self::Reading),
+            Stream::Events => Event::decode(value).map(Self::Event),
+        }
+    }
+
+    /// Returns the site, by which the rows are kept.
+    pub fn site_id(&self) -> &str {
+        match self {
+            Self::Reading(reading) => &reading.site_id,
+            Self::Event(event) => &event.site_id,
+        }
+    }
+
+    /// Returns the event time in epoch milliseconds.
+    pub fn ts_ms(&self) -> i64 {
+        match self {
+            Self::Reading(reading) => reading.ts,
+            Self::Event(event) => event.ts,
+        }
+    }
+
+    /// Returns the start of the hour or the day by which the rows are kept, in epoch milliseconds.
+    pub fn bucket_ms(&self) -> i64 {
+        match self {
+            Self::Reading(reading) => hour_start_ms(reading.ts),
+            Self::Event(event) => day_start_ms(event.ts),
+        }
+    }
+}
+
+/// A record of the topic of a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
+    /// What it should hold.
+    pub stream: Stream,
     /// Kafka partition.
     pub partition: i32,
     /// Its place in the partition.
@@ -34,7 +90,9 @@ pub type Header = (String, Option<Vec<u8>>);
 /// A record that can never be a row, to be put on the dead-letter topic (I5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Partition that it was read from, and that it is written to.
+    /// What it should hold; tells the topic that it was read from.
+    pub stream: Stream,
+    /// Partition that it was read from.
     pub partition: i32,
     /// Its place in the partition that it was read from.
     pub offset: RecordOffset,
@@ -61,6 +119,7 @@ impl DeadLetter {
         rejection: Rejection,
     ) -> Self {
         Self {
+            stream: record.stream,
             partition: record.partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,

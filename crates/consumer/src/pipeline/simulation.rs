@@ -28,7 +28,7 @@ const SEEDS: u64 = 1_000;
 
 /// What must happen in a thousand seeds, and at least how often: or the simulation has become
 /// toothless.
-const COVERAGE: [(&str, u64); 35] = [
+const COVERAGE: [(&str, u64); 36] = [
     ("answer lost", 2000),
     ("assigned", 7000),
     ("assignment lost", 100),
@@ -42,6 +42,7 @@ const COVERAGE: [(&str, u64); 35] = [
     ("crash", 400),
     ("drain gave up", 200),
     ("drained", 2000),
+    ("events written", 7000),
     ("kafka away", 500),
     ("last commit failed", 40),
     ("letter written", 5000),

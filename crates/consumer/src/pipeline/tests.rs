@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::record::Stream;
 use super::*;
 
 const LIMITS: Limits = Limits {
@@ -29,7 +30,18 @@ fn record(site: u32, sensor: u32, seq: i64) -> Vec<u8> {
     .into_bytes()
 }
 
+/// An event of a site's sensor, so many milliseconds after the start.
+fn event(site: u32, sensor: u32, after_ms: i64) -> Vec<u8> {
+    let (ts_ms, seq) = (START_MS + after_ms, after_ms.abs());
+    format!(
+        r#"{{"sensor_id":"site-{site:04}/light-{sensor:02}","site_id":"site-{site:04}",
+            "event":"battery","ts":{ts_ms},"seq":{seq},"run":"r","detail":"80"}}"#
+    )
+    .into_bytes()
+}
+
 struct Trial {
+    stream: Stream,
     pipeline: Pipeline,
     now: Instant,
     under_way: Vec<(Ticket, Write)>,
@@ -37,9 +49,13 @@ struct Trial {
 
 impl Trial {
     fn new(partitions: &[i32]) -> Self {
+        Self::of(Stream::Readings, partitions)
+    }
+
+    fn of(stream: Stream, partitions: &[i32]) -> Self {
         let (mut pipeline, now) = (Pipeline::new(LIMITS, Some(TIME_TO_LIVE), 1), Instant::now());
         pipeline.assign(partitions.iter().copied(), now);
-        Self { pipeline, now, under_way: Vec::new() }
+        Self { stream, pipeline, now, under_way: Vec::new() }
     }
 
     fn accept(&mut self, partition: i32, offset: u64, value: &[u8]) -> Accepted {
@@ -48,6 +64,7 @@ impl Trial {
 
     fn accept_at(&mut self, partition: i32, offset: u64, value: &[u8], now_ms: i64) -> Accepted {
         let record = Record {
+            stream: self.stream,
             partition,
             offset: RecordOffset(offset),
             timestamp_ms: Some(START_MS),
@@ -113,6 +130,47 @@ fn readings_of_one_site_and_hour_are_one_write() {
     trial.finish_all();
     trial.pass(LIMITS.batch_age_max);
     assert_eq!(trial.row_counts(), [1, 1], "two hours, flushed by age");
+}
+
+/// Events go the same way as readings, but by day, and are no news of a sensor's values.
+#[test]
+fn events_of_one_site_and_day_are_one_write() {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let mut trial = Trial::of(Stream::Events, &[0]);
+    trial.accept(0, 0, &event(0, 1, 0));
+    trial.accept(0, 1, &event(0, 2, 3_600_000));
+    trial.accept(0, 2, &event(0, 2, 3_600_000 - DAY_MS));
+    trial.accept(0, 3, &event(1, 1, 1));
+    trial.pass(LIMITS.batch_age_max);
+    assert_eq!(trial.row_counts(), [2, 1, 1], "two days of one site, and another site");
+    let Write::Rows(batch) = &trial.under_way[0].1 else { panic!("events are rows") };
+    assert_eq!((batch.stream(), batch.site_id()), (Stream::Events, "site-0000"));
+    assert_eq!((batch.bucket_ms(), batch.location()), (START_MS - START_MS % DAY_MS, None));
+    let expected = batch::Cells::Event { event: domain::EventKind::Battery, detail: "80" };
+    assert_eq!(batch.row(1).unwrap().cells, expected);
+    assert_eq!(batch.split()[1].row(0).unwrap().cells, expected, "a half has it too");
+
+    trial.finish_all();
+    trial.pass(LIMITS.commit_interval);
+    assert!(trial.under_way.is_empty(), "nothing but rows is written");
+    assert_eq!(trial.commits(), [(0, 4)]);
+}
+
+/// I5: what is no event is told from what is no reading.
+#[test]
+fn a_reading_among_events_becomes_a_dead_letter() {
+    let mut trial = Trial::of(Stream::Events, &[0]);
+    let accepted = trial.accept(0, 0, &record(0, 1, 0));
+    assert!(matches!(accepted, Accepted::Rejected(_)), "{accepted:?}");
+    trial.pass(Duration::ZERO);
+    let [(_, Write::DeadLetter(letter))] = trial.under_way.as_slice() else {
+        panic!("it becomes a dead letter");
+    };
+    assert_eq!((letter.stream, letter.rejection.reason), (Stream::Events, Reason::Malformed));
+    assert!(letter.rejection.detail.contains("not a JSON event"), "{letter:?}");
+    trial.finish_all();
+    trial.pass(LIMITS.commit_interval);
+    assert_eq!(trial.commits(), [(0, 1)]);
 }
 
 #[test]

@@ -10,11 +10,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
-use runtime::kafka::{KafkaSettings, TopicSpec};
+use runtime::kafka::TopicSpec;
 
 use super::Outcome;
 use crate::error::{ConsumerError, Disposition, dead_letter_disposition};
-use crate::pipeline::record::DeadLetter;
+use crate::pipeline::record::{DeadLetter, Stream};
+use crate::settings::ConsumerSettings;
 
 /// Longest wait for a place in the client's queue, after which the core tries again.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,31 +24,49 @@ const SERVICE: &str = concat!("consumer ", env!("CARGO_PKG_VERSION"));
 /// A producer for the dead-letter topic.
 pub(crate) struct DeadLetters {
     producer: FutureProducer,
-    /// Topic that the records come from.
-    origin: String,
     topic: String,
+    /// Topics that the records come from.
+    readings_topic: String,
+    events_topic: String,
 }
 
 impl DeadLetters {
     /// Makes the producer; the brokers need not answer yet.
-    pub(crate) fn new(kafka: &KafkaSettings, topic: &str) -> Result<Self, KafkaError> {
-        let producer = kafka
+    pub(crate) fn new(settings: &ConsumerSettings) -> Result<Self, KafkaError> {
+        let producer = settings
+            .kafka
             .client("sensorium-consumer-dlq")
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // Kafka away means wait.
             .set("message.timeout.ms", "0")
             .set("linger.ms", "5")
+            .set("partitioner", "murmur2_random")
             .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string())
             .create()?;
-        Ok(Self { producer, origin: kafka.topic.clone(), topic: topic.to_owned() })
+        Ok(Self {
+            producer,
+            topic: settings.dead_letter_topic.clone(),
+            readings_topic: settings.kafka.topic.clone(),
+            events_topic: settings.events_topic.clone(),
+        })
+    }
+
+    fn origin(&self, stream: Stream) -> &str {
+        match stream {
+            Stream::Readings => &self.readings_topic,
+            Stream::Events => &self.events_topic,
+        }
     }
 
     /// Writes one, and waits until all replicas have it.
     pub(super) async fn write(&self, letter: &DeadLetter) -> Outcome {
-        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic)
-            .partition(letter.partition)
-            .headers(self.headers(letter));
+        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).headers(self.headers(letter));
+        // The topic has a partition for each of the readings'. What it has for the events, fewer or
+        // more, the key decides.
+        if letter.stream == Stream::Readings {
+            record = record.partition(letter.partition);
+        }
         if let Some(key) = &letter.key {
             record = record.key(key);
         }
@@ -76,7 +95,7 @@ impl DeadLetters {
         });
         let timestamp = letter.timestamp_ms.map(|timestamp_ms| timestamp_ms.to_string());
         let said = [
-            (TOPIC_HEADER, Some(self.origin.clone())),
+            (TOPIC_HEADER, Some(self.origin(letter.stream).to_owned())),
             (PARTITION_HEADER, Some(letter.partition.to_string())),
             (OFFSET_HEADER, Some(letter.offset.0.to_string())),
             (TIMESTAMP_HEADER, timestamp),

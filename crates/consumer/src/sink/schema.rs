@@ -7,6 +7,8 @@ use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use tracing::debug;
 
+use crate::pipeline::record::Stream;
+
 /// Name and CQL type of a column.
 pub(super) type Column = (&'static str, &'static str);
 
@@ -42,6 +44,24 @@ pub(super) const READINGS: Table = Table {
 };
 /// How many of them are static.
 pub(super) const READINGS_STATIC: usize = 2;
+
+/// Every event.
+pub(super) const EVENTS: Table = Table {
+    name: "events",
+    partition_key: &["site_id", "day"],
+    clustering_key: &["ts", "sensor_id", "run", "seq"],
+    columns: &[
+        ("site_id", "text"),
+        ("day", "timestamp"),
+        ("sensor_id", "text"),
+        ("ts", "timestamp"),
+        ("run", "text"),
+        ("seq", "bigint"),
+        ("event", "text"),
+        ("detail", "text"),
+    ],
+    may_expire: true,
+};
 
 /// The newest reading of each sensor.
 pub(super) const LATEST: Table = Table {
@@ -109,11 +129,24 @@ struct Found {
     cql_type: String,
 }
 
-/// Compares all tables; returns how long after its write a row of `readings` expires by default.
-pub(super) async fn check(
-    session: &Session,
-    keyspace: &str,
-) -> Result<Option<Duration>, SchemaError> {
+/// How long after its event time a row expires; `None` is never.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimesToLive {
+    readings: Option<Duration>,
+    events: Option<Duration>,
+}
+
+impl TimesToLive {
+    pub(super) fn of(self, stream: Stream) -> Option<Duration> {
+        match stream {
+            Stream::Readings => self.readings,
+            Stream::Events => self.events,
+        }
+    }
+}
+
+/// Compares all tables; returns how long their rows live by default.
+pub(super) async fn check(session: &Session, keyspace: &str) -> Result<TimesToLive, SchemaError> {
     let mut problems = Vec::new();
     let version: String = first(session, "SELECT release_version FROM system.local").await?;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
@@ -122,7 +155,7 @@ pub(super) async fn check(
     }
     let expiries = lifetimes(session, keyspace).await?;
     let columns = columns(session, keyspace).await?;
-    for table in [&READINGS, &LATEST, &SENSORS, &SITES] {
+    for table in [&READINGS, &EVENTS, &LATEST, &SENSORS, &SITES] {
         let (Some(lifetime_s), Some(found)) = (expiries.get(table.name), columns.get(table.name))
         else {
             return Err(SchemaError::Missing(format!("{keyspace}.{}", table.name)));
@@ -132,10 +165,13 @@ pub(super) async fn check(
     if !problems.is_empty() {
         return Err(SchemaError::Misfit(problems));
     }
-    let lifetime_s = expiries.get(READINGS.name).copied().unwrap_or(0);
-    let lifetime = u64::try_from(lifetime_s).ok().filter(|seconds| *seconds > 0);
-    debug!(version, keyspace, time_to_live_s = lifetime, "tables fit");
-    Ok(lifetime.map(Duration::from_secs))
+    let time_to_live = |table: &Table| {
+        let seconds = u64::try_from(*expiries.get(table.name)?).ok()?;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    };
+    let times = TimesToLive { readings: time_to_live(&READINGS), events: time_to_live(&EVENTS) };
+    debug!(version, keyspace, ?times, "tables fit");
+    Ok(times)
 }
 
 fn compare(

@@ -11,45 +11,75 @@ use scylla::statement::prepared::PreparedStatement;
 use tracing::warn;
 
 use crate::error::{ConsumerError, is_worth_waiting};
+use crate::pipeline::batch::RowBatch;
+use crate::pipeline::record::Stream;
 use crate::pipeline::site::SiteWrite;
 use crate::settings::ConsumerSettings;
 
 use super::schema::{
-    self, Column, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES, SchemaError, Table,
+    self, Column, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES, SchemaError, Table,
+    TimesToLive,
 };
 
 /// Time between two looks for tables that are not there yet.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// All statements of the sink.
-pub(super) struct Statements {
-    pub(super) row_with_location: PreparedStatement,
-    row: PreparedStatement,
-    latest: PreparedStatement,
-    sensor: PreparedStatement,
-    site: PreparedStatement,
+/// The inserts of one table that is written in batches of many rows.
+pub(super) struct RowStatements {
+    /// For the first row of a batch, which also sets the static columns.
+    pub(super) first: PreparedStatement,
+    next: PreparedStatement,
     consistency: Consistency,
-    latest_consistency: Consistency,
     /// Batches of n rows at n: a batch is a list of statements, and making one is not free.
-    row_batches: Vec<OnceLock<Arc<Batch>>>,
+    batches: Vec<OnceLock<Arc<Batch>>>,
 }
 
-impl Statements {
-    /// Returns the batch for so many rows, of which the first also sets the location.
-    pub(super) fn rows(&self, rows: usize) -> Arc<Batch> {
-        match self.row_batches.get(rows) {
-            Some(slot) => Arc::clone(slot.get_or_init(|| Arc::new(self.build_rows(rows)))),
-            None => Arc::new(self.build_rows(rows)),
+impl RowStatements {
+    fn new(
+        first: PreparedStatement,
+        next: PreparedStatement,
+        consistency: Consistency,
+        rows_max: usize,
+    ) -> Self {
+        let batches = (0..=rows_max).map(|_| OnceLock::new()).collect();
+        Self { first, next, consistency, batches }
+    }
+
+    /// Returns the batch for so many rows.
+    pub(super) fn batch(&self, rows: usize) -> Arc<Batch> {
+        match self.batches.get(rows) {
+            Some(slot) => Arc::clone(slot.get_or_init(|| Arc::new(self.build(rows)))),
+            None => Arc::new(self.build(rows)),
         }
     }
 
-    fn build_rows(&self, rows: usize) -> Batch {
+    fn build(&self, rows: usize) -> Batch {
         let mut batch = unlogged(self.consistency);
-        batch.append_statement(self.row_with_location.clone());
+        batch.append_statement(self.first.clone());
         for _ in 1..rows {
-            batch.append_statement(self.row.clone());
+            batch.append_statement(self.next.clone());
         }
         batch
+    }
+}
+
+/// All statements of the sink.
+pub(super) struct Statements {
+    readings: RowStatements,
+    events: RowStatements,
+    latest: PreparedStatement,
+    sensor: PreparedStatement,
+    site: PreparedStatement,
+    latest_consistency: Consistency,
+}
+
+impl Statements {
+    /// Returns the inserts for the rows of a batch.
+    pub(super) fn rows(&self, batch: &RowBatch) -> &RowStatements {
+        match batch.stream() {
+            Stream::Readings => &self.readings,
+            Stream::Events => &self.events,
+        }
     }
 
     /// Returns the batch for news of a site, in the order in which [`super::values::Site`] writes
@@ -79,8 +109,7 @@ fn unlogged(consistency: Consistency) -> Batch {
 /// What the tables are and how they are written to.
 pub(super) struct Prepared {
     pub(super) statements: Statements,
-    /// How long after its event time a row of `readings` expires.
-    pub(super) time_to_live: Option<Duration>,
+    pub(super) times_to_live: TimesToLive,
 }
 
 /// Compares the tables and prepares everything, waiting for tables that are not there yet; `None`
@@ -115,24 +144,26 @@ pub(super) async fn attempt(
     settings: &ConsumerSettings,
 ) -> Result<Prepared, SchemaError> {
     let keyspace = &settings.cassandra.keyspace;
-    let time_to_live = schema::check(session, keyspace).await?;
+    let times_to_live = schema::check(session, keyspace).await?;
     let consistency = settings.consistency.into();
     let latest_consistency = settings.latest_consistency.into();
     let (columns, statics) = (READINGS.columns, READINGS_STATIC);
     let prepare = async |table: &Table, columns, consistency, expires| {
         prepare_one(session, &insert(keyspace, table, columns, expires), consistency).await
     };
+    let first = prepare(&READINGS, columns, consistency, true).await?;
+    let next = prepare(&READINGS, &columns[..columns.len() - statics], consistency, true).await?;
+    let event = prepare(&EVENTS, EVENTS.columns, consistency, true).await?;
+    let rows_max = settings.limits.batch_rows_max;
     let statements = Statements {
-        row_with_location: prepare(&READINGS, columns, consistency, true).await?,
-        row: prepare(&READINGS, &columns[..columns.len() - statics], consistency, true).await?,
+        readings: RowStatements::new(first, next, consistency, rows_max),
+        events: RowStatements::new(event.clone(), event, consistency, rows_max),
         latest: prepare(&LATEST, LATEST.columns, latest_consistency, false).await?,
         sensor: prepare(&SENSORS, SENSORS.columns, latest_consistency, false).await?,
         site: prepare(&SITES, SITES.columns, latest_consistency, false).await?,
-        consistency,
         latest_consistency,
-        row_batches: (0..=settings.limits.batch_rows_max).map(|_| OnceLock::new()).collect(),
     };
-    Ok(Prepared { statements, time_to_live })
+    Ok(Prepared { statements, times_to_live })
 }
 
 /// The write timestamp, and where rows expire the time to live, follow the columns.

@@ -1,4 +1,4 @@
-//! How readings become CQL values: straight into the request, in the order of the statements'
+//! How readings and events become CQL values: straight into the request, in the order of the statements'
 //! columns.
 
 use domain::reading::Location;
@@ -7,7 +7,7 @@ use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
 use super::schema;
-use crate::pipeline::batch::{RowBatch, RowView};
+use crate::pipeline::batch::{Cells, RowBatch, RowView};
 use crate::pipeline::site::{LatestReading, SiteWrite};
 
 type Written = Result<(), SerializationError>;
@@ -38,7 +38,7 @@ fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
     bigint(writer, ts_ms.saturating_mul(1_000))
 }
 
-/// When rows of `readings` expire.
+/// When rows expire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetime {
     /// How long after its event time a row expires, in milliseconds; `None` is never.
@@ -62,29 +62,37 @@ impl Lifetime {
     }
 }
 
-/// One row of `readings`.
+/// One row of `readings` or `events`.
 pub(super) struct RowValues<'a> {
     pub(super) batch: &'a RowBatch,
     pub(super) row: RowView<'a>,
-    pub(super) with_location: bool,
+    pub(super) location: Option<Location>,
     pub(super) lifetime: Lifetime,
 }
 
 impl SerializeRow for RowValues<'_> {
     fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
-        let Self { batch, row, with_location, lifetime } = self;
+        let Self { batch, row, location, lifetime } = self;
         text(writer, batch.site_id())?;
-        bigint(writer, batch.hour_ms())?;
+        bigint(writer, batch.bucket_ms())?;
         text(writer, row.sensor_id)?;
         bigint(writer, row.ts_ms)?;
         text(writer, row.run)?;
         bigint(writer, row.seq)?;
-        double(writer, row.value)?;
-        text(writer, row.unit)?;
-        text(writer, row.status.name())?;
-        if *with_location {
-            double(writer, batch.location().lat)?;
-            double(writer, batch.location().lon)?;
+        match row.cells {
+            Cells::Reading { value, unit, status } => {
+                double(writer, value)?;
+                text(writer, unit)?;
+                text(writer, status.name())?;
+            }
+            Cells::Event { event, detail } => {
+                text(writer, event.name())?;
+                text(writer, detail)?;
+            }
+        }
+        if let Some(location) = location {
+            double(writer, location.lat)?;
+            double(writer, location.lon)?;
         }
         write_timestamp(writer, row.ts_ms)?;
         int(writer, lifetime.left_s(row.ts_ms))
@@ -95,11 +103,14 @@ impl SerializeRow for RowValues<'_> {
     }
 }
 
-/// Returns the values of a batch of rows, of which the first carries the location.
+/// Returns the values of a batch of rows, of which the first carries the location, if any does.
 pub(super) fn rows(batch: &RowBatch, lifetime: Lifetime) -> Vec<RowValues<'_>> {
     let rows = (0..batch.len()).filter_map(|position| batch.row(position));
     rows.enumerate()
-        .map(|(position, row)| RowValues { batch, row, with_location: position == 0, lifetime })
+        .map(|(position, row)| {
+            let location = batch.location().filter(|_| position == 0);
+            RowValues { batch, row, location, lifetime }
+        })
         .collect()
 }
 
@@ -168,11 +179,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use domain::Reading;
-
+    use super::schema::Table;
     use super::*;
     use crate::pipeline::ledger::RecordOffset;
-    use crate::pipeline::record::Record;
+    use crate::pipeline::record::{Content, Record, Stream};
 
     const TS_MS: i64 = 1_764_000_000_123;
     const DAY_MS: i64 = 86_400_000;
@@ -192,18 +202,24 @@ mod tests {
         assert_eq!(forever.left_s(TS_MS), 0);
     }
 
-    /// Returns the cells of the only row of a batch, as they are sent.
-    fn cells(now_ms: i64) -> Vec<Vec<u8>> {
-        let json = format!(
+    /// A record that is a reading and an event at once: what it is taken for is the stream's affair.
+    fn json() -> String {
+        format!(
             r#"{{"sensor_id":"s/1","site_id":"s","kind":"light","ts":{TS_MS},"value":1.5,
-                "unit":"lx","seq":7,"run":"r","status":"ok","location":{{"lat":1,"lon":2}}}}"#
-        );
+                "unit":"lx","seq":7,"run":"r","status":"ok","location":{{"lat":1,"lon":2}},
+                "event":"battery","detail":"80"}}"#
+        )
+    }
+
+    /// Returns the cells of the only row of a batch, as they are sent.
+    fn cells(stream: Stream, now_ms: i64) -> Vec<Vec<u8>> {
+        let json = json();
         let value = Some(json.as_bytes());
         let offset = RecordOffset(0);
-        let record = Record { partition: 0, offset, timestamp_ms: None, key: None, value };
-        let reading = Reading::decode(json.as_bytes()).unwrap();
-        let mut batch = RowBatch::open(Arc::from("s"), 0, reading.location, Instant::now());
-        batch.push(&record, &reading);
+        let record = Record { stream, partition: 0, offset, timestamp_ms: None, key: None, value };
+        let content = Content::decode(stream, json.as_bytes()).unwrap();
+        let mut batch = RowBatch::open(stream, Arc::from("s"), 0, Instant::now());
+        batch.push(&record, &content);
         let mut buffer = Vec::new();
         let mut writer = RowWriter::new(&mut buffer);
         let rows = rows(&batch, lifetime(now_ms));
@@ -221,13 +237,36 @@ mod tests {
     /// I3: of the time of the write, nothing is in a row but what is left of its life.
     #[test]
     fn a_replay_writes_the_same_cells_with_the_same_timestamp() {
-        let (first, replay) = (cells(TS_MS + 20), cells(TS_MS + 5_000));
-        assert_eq!(first.len(), schema::READINGS.columns.len() + 2);
-        let (first_left_s, first) = first.split_last().unwrap();
-        let (replay_left_s, replay) = replay.split_last().unwrap();
-        assert_eq!(first, replay);
-        assert_eq!(first.last().unwrap(), &(TS_MS * 1_000).to_be_bytes(), "microseconds");
-        assert_eq!(first_left_s, &86_399_i32.to_be_bytes());
-        assert_eq!(replay_left_s, &86_395_i32.to_be_bytes());
+        let tables = [(Stream::Readings, &schema::READINGS), (Stream::Events, &schema::EVENTS)];
+        for (stream, table) in tables {
+            let (first, replay) = (cells(stream, TS_MS + 20), cells(stream, TS_MS + 5_000));
+            assert_eq!(first.len(), table.columns.len() + 2);
+            let (first_left_s, first) = first.split_last().unwrap();
+            let (replay_left_s, replay) = replay.split_last().unwrap();
+            assert_eq!(first, replay);
+            assert_eq!(first.last().unwrap(), &(TS_MS * 1_000).to_be_bytes(), "microseconds");
+            assert_eq!(first_left_s, &86_399_i32.to_be_bytes());
+            assert_eq!(replay_left_s, &86_395_i32.to_be_bytes());
+        }
+    }
+
+    /// Goal: every value is in the column it belongs to. Method: text cells by the names that the
+    /// insert gives them.
+    #[test]
+    fn values_stand_in_the_order_of_the_columns() {
+        let texts = |stream, table: &Table| -> Vec<(&str, String)> {
+            let cells = cells(stream, TS_MS);
+            let columns = table.columns.iter().zip(cells);
+            let texts = columns.filter(|((_, cql_type), _)| *cql_type == "text");
+            texts.map(|((name, _), cell)| (*name, String::from_utf8(cell).unwrap())).collect()
+        };
+        let expect = |pairs: &[(&'static str, &str)]| -> Vec<(&str, String)> {
+            pairs.iter().map(|(name, text)| (*name, (*text).to_owned())).collect()
+        };
+        let key = [("site_id", "s"), ("sensor_id", "s/1"), ("run", "r")];
+        let readings = [&key[..], &[("unit", "lx"), ("status", "ok")]].concat();
+        assert_eq!(texts(Stream::Readings, &schema::READINGS), expect(&readings));
+        let events = [&key[..], &[("event", "battery"), ("detail", "80")]].concat();
+        assert_eq!(texts(Stream::Events, &schema::EVENTS), expect(&events));
     }
 }

@@ -156,7 +156,7 @@ impl Group {
             );
         }
         if let Err(error) = self.commit_and_wait(&commits, started + 2 * self.drain_timeout) {
-            warn!(?partitions, "last commit failed, readings will be repeated: {error}");
+            warn!(?partitions, "last commit failed, records will be repeated: {error}");
             // The list may name partitions that stay.
             self.engine().pipeline.repeat_commits();
         }

@@ -1,6 +1,8 @@
 //! The contract accepts what any careful producer writes and names what is wrong with the rest.
 
 use super::*;
+use crate::contract::{ID_BYTES_MAX, RECORD_BYTES_MAX, TS_RANGE_MS};
+use crate::dead_letter::Reason;
 
 const GOOD: &str = r#"{"sensor_id":"site-0042/temperature-07","site_id":"site-0042",
     "kind":"temperature","ts":1764000000000,"value":21.37,"unit":"°C","seq":17,

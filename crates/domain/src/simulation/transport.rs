@@ -32,18 +32,18 @@ const MILLION: f64 = 1_000_000.0;
 
 /// Streams of randomness, apart from those of the values.
 mod stream {
-    pub(super) const MISSING: u64 = 64;
-    pub(super) const LATE: u64 = 65;
-    pub(super) const LATE_DELAY: u64 = 66;
-    pub(super) const OVERTAKEN: u64 = 67;
-    pub(super) const OVERTAKEN_BY: u64 = 68;
-    pub(super) const COPY: u64 = 69;
-    pub(super) const COPY_DELAY: u64 = 70;
-    pub(super) const OFFLINE: u64 = 71;
-    pub(super) const OFFLINE_LENGTH: u64 = 72;
-    pub(super) const OFFLINE_START: u64 = 73;
-    pub(super) const DRIFT: u64 = 74;
-    pub(super) const SYNC_PHASE: u64 = 75;
+    pub(super) const MISSING: u64 = 96;
+    pub(super) const LATE: u64 = 97;
+    pub(super) const LATE_DELAY: u64 = 98;
+    pub(super) const OVERTAKEN: u64 = 99;
+    pub(super) const OVERTAKEN_BY: u64 = 100;
+    pub(super) const COPY: u64 = 101;
+    pub(super) const COPY_DELAY: u64 = 102;
+    pub(super) const OFFLINE: u64 = 103;
+    pub(super) const OFFLINE_LENGTH: u64 = 104;
+    pub(super) const OFFLINE_START: u64 = 105;
+    pub(super) const DRIFT: u64 = 106;
+    pub(super) const SYNC_PHASE: u64 = 107;
 }
 
 /// How often each fault occurs; by default none does.

@@ -6,6 +6,7 @@ mod a_backlog_is_drained_fast;
 mod a_clean_stop_loses_and_repeats_nothing;
 mod consumers_share_the_partitions;
 mod dead_letters_can_be_sent_back;
+mod events_are_stored;
 mod every_acknowledged_reading_is_a_row;
 mod faults_on_the_way_are_explained;
 mod foreign_producers_are_stored;

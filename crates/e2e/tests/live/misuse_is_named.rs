@@ -49,6 +49,7 @@ fn tables_that_do_not_fit_are_refused_before_the_first_record() {
     let trial = Trial::new(shared_stack().unwrap()).unwrap();
     let database = trial.database().unwrap();
     database.execute("ALTER TABLE readings DROP status").unwrap();
+    database.execute("ALTER TABLE events DROP detail").unwrap();
     database.execute("ALTER TABLE sensors WITH default_time_to_live = 60").unwrap();
     database.execute("DROP TABLE latest").unwrap();
     let key = "(site_id text, sensor_id text, ts timestamp, value double, unit text, status text, \
@@ -61,6 +62,7 @@ fn tables_that_do_not_fit_are_refused_before_the_first_record() {
     let text = complaint.message();
     for problem in [
         "readings.status is missing",
+        "events.detail is missing",
         "sensors has default_time_to_live = 60, 0 is needed",
         "latest.seq is int, not bigint",
         "the partition_key columns of latest are (sensor_id), not (site_id)",

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use domain::reading::ID_BYTES_MAX;
+use domain::contract::ID_BYTES_MAX;
 use domain::simulation::report::Shard;
 use jiff::Timestamp;
 use runtime::{Reader, Setting};

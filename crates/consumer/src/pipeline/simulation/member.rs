@@ -448,6 +448,7 @@ fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) -> bool 
     let produced = servers.world.records[index].clone();
     let (partition, _, offset) = produced.place;
     let record = Record {
+        stream: servers.world.stream,
         partition,
         offset: RecordOffset(offset),
         timestamp_ms: Some(START_MS),

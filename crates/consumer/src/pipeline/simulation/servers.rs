@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use super::super::record::Stream;
 use super::super::{Ended, Limits, Ticket, Write};
 use super::group::{Group, MemberId};
 use super::member::{SentCommit, number, signed};
@@ -105,6 +106,7 @@ impl Servers {
         let mut random = SmallRng::seed_from_u64(seed);
         let partitions = random.random_range(1..=6);
         let sites = random.random_range(1..=8);
+        let stream = if random.random_bool(0.25) { Stream::Events } else { Stream::Readings };
         let refuse_above =
             if random.random_bool(0.3) { random.random_range(1..4) } else { usize::MAX };
         let limits = limits(&mut random);
@@ -120,7 +122,7 @@ impl Servers {
         };
         Self {
             now_ms: 0,
-            world: World::new(partitions, sites, refuse_above),
+            world: World::new(stream, partitions, sites, refuse_above),
             group: Group::new(partitions),
             timing: Timing {
                 session_timeout_ms: 600,
@@ -291,6 +293,7 @@ impl Servers {
         let repeated = self.world.apply(effects);
         let kind = match effects {
             Effects::Rows(_) if repeated > 0 => "rows written again",
+            Effects::Rows(_) if self.world.stream == Stream::Events => "events written",
             Effects::Rows(_) => "rows written",
             Effects::Site { .. } => "site written",
             Effects::Letter(..) if repeated > 0 => "letter written again",

@@ -4,24 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use domain::contract::RECORD_BYTES_MAX;
 use domain::dead_letter::Reason;
-use domain::hour::HOUR_MS;
-use domain::reading::RECORD_BYTES_MAX;
+use domain::hour::{DAY_MS, HOUR_MS};
+use domain::{EventKind, Status};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use super::super::Write;
-use super::super::record::DeadLetter;
+use super::super::batch;
+use super::super::record::{DeadLetter, Stream};
 
 /// Time of day at which every simulation starts, epoch milliseconds.
 pub(super) const START_MS: i64 = 1_764_000_000_000;
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_hours(24);
 const TIME_TO_LIVE_MS: i64 = 24 * HOUR_MS;
 
-/// Site, hour, sensor, event time, run, number.
+/// Site, hour or day, sensor, event time, run, number.
 type RowKey = (String, i64, String, i64, String, i64);
-/// Value, unit, status, write timestamp.
-type Cells = (u64, &'static str, &'static str, i64);
+/// The other columns in words, write timestamp.
+type Cells = (String, i64);
 /// A place in Kafka: partition, which of its lives, offset.
 pub(super) type Place = (i32, u32, u64);
 
@@ -67,6 +69,7 @@ pub(super) enum Effects {
 }
 
 pub(super) struct World {
+    pub(super) stream: Stream,
     pub(super) partitions: Vec<Partition>,
     pub(super) records: Vec<Produced>,
     /// Batches of more rows are refused as a whole, though each row is fine.
@@ -81,8 +84,9 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(partitions: usize, sites: u32, refuse_above: usize) -> Self {
+    pub(super) fn new(stream: Stream, partitions: usize, sites: u32, refuse_above: usize) -> Self {
         Self {
+            stream,
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             records: Vec::new(),
             refuse_above,
@@ -101,7 +105,7 @@ impl World {
         &mut self.partitions[index]
     }
 
-    /// Adds a record, mostly a good reading; returns where it lies.
+    /// Adds a record, mostly a good one; returns where it lies.
     pub(super) fn produce(&mut self, now_ms: i64, random: &mut SmallRng) -> Place {
         let site = random.random_range(0..self.sites);
         let count = u32::try_from(self.partitions.len()).expect("a handful");
@@ -138,6 +142,7 @@ impl World {
         }
         let seq = i64::try_from(self.records.len()).expect("few");
         let mut draft = Draft {
+            stream: self.stream,
             site: prefix,
             sensor: format!("light-{:02}", random.random_range(0..5)),
             kind: "light",
@@ -166,8 +171,8 @@ impl World {
                 let site = batch.site_id().to_owned();
                 let rows = rows.map(|row| {
                     let (sensor, run) = (row.sensor_id.to_owned(), row.run.to_owned());
-                    let key = (site.clone(), batch.hour_ms(), sensor, row.ts_ms, run, row.seq);
-                    (key, (row.value.to_bits(), row.unit, row.status.name(), row.ts_ms))
+                    let key = (site.clone(), batch.bucket_ms(), sensor, row.ts_ms, run, row.seq);
+                    (key, (format!("{:?}", row.cells), row.ts_ms))
                 });
                 let rows: Vec<_> = rows.collect();
                 for ((key, _), offset) in rows.iter().zip(batch.offsets()) {
@@ -180,6 +185,7 @@ impl World {
                 Effects::Rows(rows)
             }
             Write::Site(news) => {
+                assert_eq!(self.stream, Stream::Readings, "events are no news");
                 let sensors = news.sensors.iter();
                 Effects::Site {
                     site: news.site_id.to_string(),
@@ -247,6 +253,7 @@ impl World {
         let record = self.records.iter().find(|record| record.place == place);
         let record = record.unwrap_or_else(|| panic!("I5: dead letter of no record, {place:?}"));
         let reason = letter.rejection.reason;
+        assert_eq!(letter.stream, self.stream, "I5: origin of {place:?}");
         assert_eq!(record.fate, Fate::Letter(reason), "I5: dead letter of {place:?}");
         assert_eq!(record.value, letter.value, "I5: value of the dead letter of {place:?}");
         assert_eq!(letter.key.as_deref(), Some(&KEY[..]), "I5: key of {place:?}");
@@ -290,6 +297,10 @@ impl World {
         for (_, index) in log.range(from..next.max(from)) {
             let record = &self.records[*index];
             let (Fate::Row, Some((key, _))) = (record.fate, &record.row) else { continue };
+            // Only readings are told to the tables that are kept by site.
+            if self.stream == Stream::Events {
+                continue;
+            }
             let latest = self.latest.get(&key.2).copied();
             let place = record.place;
             assert!(
@@ -341,8 +352,9 @@ fn is_bad(sensor: &str) -> bool {
     sensor.ends_with("bad")
 }
 
-/// A reading before it is bytes.
+/// A reading or an event before it is bytes.
 struct Draft {
+    stream: Stream,
     site: String,
     sensor: String,
     kind: &'static str,
@@ -352,7 +364,7 @@ struct Draft {
 }
 
 impl Draft {
-    /// Makes some readings others than good ones; returns what must become of it.
+    /// Makes some records others than good ones; returns what must become of it.
     fn spoil(&mut self, now_ms: i64, random: &mut SmallRng) -> Fate {
         match random.random_range(0..100) {
             0..3 => return Fate::Letter(Reason::Malformed),
@@ -396,20 +408,39 @@ impl Draft {
     }
 
     fn json(&self) -> Vec<u8> {
-        let Self { site, kind, unit, ts_ms, seq, .. } = self;
+        let Self { stream, site, kind, unit, ts_ms, seq, .. } = self;
         let sensor_id = self.sensor_id();
-        let text = format!(
-            r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","kind":"{kind}","ts":{ts_ms},
-            "value":{seq},"unit":"{unit}","seq":{seq},"run":"r","status":"ok",
-            "location":{{"lat":1.5,"lon":2.5}}}}"#
+        let both = format!(
+            r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","ts":{ts_ms},"seq":{seq},"run":"r","#
         );
-        text.into_bytes()
+        let own = match stream {
+            Stream::Readings => format!(
+                r#""kind":"{kind}","value":{seq},"unit":"{unit}","status":"ok",
+                "location":{{"lat":1.5,"lon":2.5}}}}"#
+            ),
+            Stream::Events => {
+                let event = if *kind == "light" { "battery" } else { kind };
+                let pad = if *unit == "lx" { 0 } else { 300 };
+                format!(r#""event":"{event}","detail":"{seq}{:pad$}"}}"#, "")
+            }
+        };
+        (both + &own).into_bytes()
     }
 
     fn row(&self) -> (RowKey, Cells) {
-        let hour_ms = self.ts_ms - self.ts_ms.rem_euclid(HOUR_MS);
+        let (bucket, cells) = match self.stream {
+            Stream::Readings => {
+                let (value, unit, status) = (self.seq as f64, "lx", Status::Ok);
+                (HOUR_MS, batch::Cells::Reading { value, unit, status })
+            }
+            Stream::Events => {
+                let (event, detail) = (EventKind::Battery, self.seq.to_string());
+                (DAY_MS, batch::Cells::Event { event, detail })
+            }
+        };
+        let bucket_ms = self.ts_ms - self.ts_ms.rem_euclid(bucket);
         let key =
-            (self.site.clone(), hour_ms, self.sensor_id(), self.ts_ms, "r".to_owned(), self.seq);
-        (key, ((self.seq as f64).to_bits(), "lx", "ok", self.ts_ms))
+            (self.site.clone(), bucket_ms, self.sensor_id(), self.ts_ms, "r".to_owned(), self.seq);
+        (key, (format!("{cells:?}"), self.ts_ms))
     }
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::event::{MAGNITUDE_SD, durations_ms};
 use super::*;
+use crate::contract::TS_RANGE_MS;
 use crate::hour::HOUR_MS;
-use crate::reading::TS_RANGE_MS;
 use crate::simulation::{FleetSpec, Rate, RunManifest, Schedule, Simulation, TransportSpec};
 
 /// A full hour.

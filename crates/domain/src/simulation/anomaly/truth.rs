@@ -6,8 +6,8 @@ use super::super::Simulation;
 use super::super::signal;
 use super::AnomalyKind;
 use super::event::Event;
+use crate::contract::TS_RANGE_MS;
 use crate::hour::HOUR_MS;
-use crate::reading::TS_RANGE_MS;
 
 /// One anomaly of one sensor, as far as it is not hidden by an earlier one.
 #[derive(Clone, Debug, PartialEq)]
