@@ -23,13 +23,14 @@ pub(crate) const WINDOW_MAX: u64 = 1 << 26;
 /// What travels with a reading through the client, in one word: its number and when it was sent.
 ///
 /// The number is cut to what the window needs, the time to nine hours of microseconds: who reads it
-/// knows the rest. The bit between them marks the second copy of a reading.
+/// knows the rest. The bit between them marks an extra: a record that is
+/// only counted while it is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(usize);
 
 const INDEX_BITS: u32 = 28;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const COPY_BIT: u64 = 1 << INDEX_BITS;
+const EXTRA_BIT: u64 = 1 << INDEX_BITS;
 const TIME_SHIFT: u32 = INDEX_BITS + 1;
 const TIME_MASK: u64 = u64::MAX >> TIME_SHIFT;
 
@@ -38,10 +39,15 @@ const _: () = assert!(usize::BITS == u64::BITS && WINDOW_MAX + 64 <= INDEX_MASK)
 
 impl Tag {
     /// Packs a reading's number and the time of its hand-over.
-    pub(crate) fn new(index: u64, is_copy: bool, handed_us: u64) -> Self {
-        let copy = if is_copy { COPY_BIT } else { 0 };
-        let word = handed_us << TIME_SHIFT | copy | index & INDEX_MASK;
+    pub(crate) fn new(index: u64, is_extra: bool, handed_us: u64) -> Self {
+        let extra = if is_extra { EXTRA_BIT } else { 0 };
+        let word = handed_us << TIME_SHIFT | extra | index & INDEX_MASK;
         Self(usize::try_from(word).expect("a pointer has 64 bits"))
+    }
+
+    /// Marks an event.
+    pub(crate) fn event() -> Self {
+        Self::new(0, true, 0)
     }
 
     /// Returns the word that the client carries.
@@ -54,8 +60,9 @@ impl Tag {
         base + ((self.0 as u64).wrapping_sub(base) & INDEX_MASK)
     }
 
-    fn is_copy(self) -> bool {
-        self.0 as u64 & COPY_BIT != 0
+    /// Tells whether it is not one of the readings that are counted.
+    pub(crate) fn is_extra(self) -> bool {
+        self.0 as u64 & EXTRA_BIT != 0
     }
 
     /// Returns how long ago the hand-over was.
@@ -88,8 +95,8 @@ pub(crate) struct Deliveries {
     /// Copies for the pacing thread, which never waits for the books.
     settled_below: AtomicU64,
     failed: AtomicU64,
-    /// Second copies under way.
-    copies: AtomicU64,
+    /// Second copies and events under way.
+    extras: AtomicU64,
     failure_complaint: Mutex<Complaint>,
     client_complaint: Mutex<Complaint>,
 }
@@ -109,7 +116,7 @@ impl Deliveries {
             }),
             settled_below: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            copies: AtomicU64::new(0),
+            extras: AtomicU64::new(0),
             failure_complaint: Mutex::default(),
             client_complaint: Mutex::default(),
         }
@@ -135,19 +142,19 @@ impl Deliveries {
         self.ledger().latest_failure.unwrap_or(RDKafkaErrorCode::Unknown)
     }
 
-    /// Returns how many second copies are under way; never blocks.
-    pub(crate) fn copies_under_way(&self) -> u64 {
-        self.copies.load(Ordering::SeqCst)
+    /// Returns how many second copies and events are under way; never blocks.
+    pub(crate) fn extras_under_way(&self) -> u64 {
+        self.extras.load(Ordering::SeqCst)
     }
 
-    /// Notes that a second copy of a reading is about to be handed over.
-    pub(crate) fn copy_leaves(&self) {
-        self.copies.fetch_add(1, Ordering::SeqCst);
+    /// Notes that a second copy or an event is about to be handed over.
+    pub(crate) fn extra_leaves(&self) {
+        self.extras.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Notes that a second copy is not under way any more.
-    pub(crate) fn copy_arrives(&self) {
-        self.copies.fetch_sub(1, Ordering::SeqCst);
+    /// Notes that one of them is not under way any more.
+    pub(crate) fn extra_arrives(&self) {
+        self.extras.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Notes that readings are not to be sent.
@@ -227,8 +234,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
         let tag = Tag(word);
         match result {
-            // The first one is what counts.
-            _ if tag.is_copy() => self.copy_arrives(),
+            Ok(_) if tag.is_extra() => self.extra_arrives(),
+            Err((error, _)) if tag.is_extra() => {
+                lock(&self.failure_complaint)
+                    .raise(|| error!("kafka refused an event or a copy for good: {error}"));
+                self.extra_arrives();
+            }
             Ok(message) => self.acknowledge(tag, message.partition()),
             Err((error, _)) => self.fail(tag, error),
         }
@@ -264,12 +275,12 @@ mod tests {
         fn a_tag_is_read_back_anywhere_in_the_window(
             base in 0_u64..1 << 60,
             ahead in 0..WINDOW_MAX + 64,
-            is_copy: bool,
+            is_extra: bool,
             handed_us in 0_u64..1 << 50,
             took_us in 0_u64..1 << 35,
         ) {
-            let tag = Tag::new(base + ahead, is_copy, handed_us);
-            prop_assert_eq!(tag.is_copy(), is_copy);
+            let tag = Tag::new(base + ahead, is_extra, handed_us);
+            prop_assert_eq!(tag.is_extra(), is_extra);
             prop_assert_eq!(tag.index(base), base + ahead);
             prop_assert_eq!(tag.age_us(handed_us + took_us), took_us);
         }

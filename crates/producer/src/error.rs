@@ -30,6 +30,9 @@ pub enum ProducerError {
         /// Its reason.
         error: KafkaError,
     },
+    /// The Kafka client takes no more events.
+    #[error("an event was refused for good by the kafka client: {0}")]
+    EventRefused(KafkaError),
     /// Kafka refuses so many readings that there is no point in going on.
     #[error("kafka refused {failed} readings for good, giving up; the latest reason: {reason}")]
     TooManyFailures {

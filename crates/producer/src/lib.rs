@@ -1,9 +1,11 @@
 //! The producer: simulates a fleet and sends each reading when it is due; none is ever dropped.
 
 mod acknowledgements;
+mod connection;
 mod decimal;
 mod deliveries;
 mod error;
+mod events;
 mod pace;
 mod progress;
 mod proof;
@@ -17,7 +19,7 @@ mod statistics;
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
-use runtime::kafka::{TopicError, ensure_topic};
+use runtime::kafka::{TopicError, TopicSpec, ensure_topic};
 use runtime::process::Context;
 use tracing::info;
 
@@ -38,13 +40,15 @@ pub async fn run(settings: ProducerSettings, context: Context) -> anyhow::Result
         };
     }
     let reports = ReportFolder::open(&settings.report_dir)?;
-    match ensure_topic(&settings.kafka, settings.kafka.readings(), &context.shutdown).await {
-        Ok(()) => {}
-        Err(stopped @ TopicError::Stopped { .. }) => {
-            info!("nothing was sent: {stopped}");
-            return Ok(ExitCode::SUCCESS);
+    for topic in [settings.kafka.readings(), TopicSpec::events(&settings.events_topic)] {
+        match ensure_topic(&settings.kafka, topic, &context.shutdown).await {
+            Ok(()) => {}
+            Err(stopped @ TopicError::Stopped { .. }) => {
+                info!("nothing was sent: {stopped}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => return Err(error.into()),
     }
     let run = Run::start(settings, reports, &context)?;
     run.finish(context).await

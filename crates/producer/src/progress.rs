@@ -17,6 +17,7 @@ pub(crate) struct Progress {
     first_ns: AtomicU64,
     last_ns: AtomicU64,
     debt_ns: AtomicU64,
+    events: AtomicU64,
     books: Mutex<Books>,
 }
 
@@ -36,6 +37,7 @@ impl Progress {
             first_ns: AtomicU64::new(0),
             last_ns: AtomicU64::new(0),
             debt_ns: AtomicU64::new(0),
+            events: AtomicU64::new(0),
             books: Mutex::new(Books {
                 lateness: Durations::default(),
                 watch: Watch::new(target, now_ns),
@@ -68,6 +70,16 @@ impl Progress {
     /// Notes how far behind the schedule sending is.
     pub(crate) fn owe(&self, debt_ns: u64) {
         self.debt_ns.store(debt_ns, Ordering::Relaxed);
+    }
+
+    /// Returns how many events were handed over.
+    pub(crate) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Notes that an event was handed over.
+    pub(crate) fn event(&self) {
+        self.events.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes a batch of readings from `first` on, of which `sent` were handed over at `now_ns`.

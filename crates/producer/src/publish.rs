@@ -1,111 +1,30 @@
-//! Hands readings to the Kafka client: idempotent, acknowledged by all replicas, never dropped.
+//! Hands readings to the Kafka client, each when it is to be sent.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use domain::contract::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
 use domain::simulation::report::Shard;
 use domain::simulation::{Fate, FateCounts, Simulation};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use runtime::Shutdown;
 
-use crate::deliveries::{Deliveries, Tag, WINDOW_MAX};
+use crate::connection::{Client, Outgoing};
+use crate::deliveries::{Tag, WINDOW_MAX};
 use crate::error::ProducerError;
 use crate::pace::{CatchUp, Clock, Pace, SLEEP_MAX, Step, TICK};
 use crate::progress::Progress;
-use crate::settings::ProducerSettings;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// Pause while the client takes no more readings; a batch is acknowledged meanwhile.
-const FULL_PAUSE: Duration = Duration::from_millis(1);
-/// How long one round of callbacks is waited for, and so how long it takes to stop doing so.
-const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Readings that Kafka may refuse for good before the run gives up.
 const FAILURES_MAX: u64 = 10_000;
 
-/// The Kafka client and the thread that serves its callbacks.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    client: Client,
-    stopping: Arc<AtomicBool>,
-    poll_thread: JoinHandle<()>,
-}
-
-/// A handle of the client that can be shared and shown.
-#[derive(Clone)]
-struct Client(Arc<BaseProducer<Deliveries>>);
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Client")
-    }
-}
-
-impl Connection {
-    /// Makes the client; it connects in the background.
-    pub(crate) fn open(
-        settings: &ProducerSettings,
-        deliveries: Deliveries,
-    ) -> Result<Self, ProducerError> {
-        let readings_max = settings.queue_readings_max;
-        let producer: BaseProducer<Deliveries> = settings
-            .kafka
-            .client("sensorium-producer")
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("max.in.flight.requests.per.connection", "5")
-            .set("compression.type", "lz4")
-            .set("linger.ms", settings.linger_ms.to_string())
-            // Readings wait for Kafka as long as it takes: an outage makes them late, not lost.
-            .set("message.timeout.ms", "0")
-            .set("queue.buffering.max.messages", readings_max.to_string())
-            // 1 KiB a reading is several times its size: the count is the limit.
-            .set("queue.buffering.max.kbytes", readings_max.to_string())
-            .create_with_context(deliveries)
-            .map_err(ProducerError::Client)?;
-        let client = Client(Arc::new(producer));
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (polled, stop) = (client.clone(), Arc::clone(&stopping));
-        let poll_thread = spawn("deliveries", move || {
-            while !stop.load(Ordering::Relaxed) {
-                polled.0.poll(POLL_TIMEOUT);
-            }
-        })?;
-        Ok(Self { client, stopping, poll_thread })
-    }
-
-    /// Returns the books.
-    pub(crate) fn deliveries(&self) -> &Deliveries {
-        self.client.0.context()
-    }
-
-    /// Ends the client, which has nothing under way any more.
-    pub(crate) fn close(self) -> Result<(), ProducerError> {
-        self.stopping.store(true, Ordering::Relaxed);
-        let joined = self.poll_thread.join();
-        joined.map_err(|_panic| ProducerError::ThreadLost("deliveries"))
-    }
-
-    /// Makes a publisher for a run.
-    pub(crate) fn publisher(&self, assignment: Assignment) -> Publisher {
-        Publisher {
-            client: self.client.clone(),
-            assignment,
-            held: Held::default(),
-            record: Vec::new(),
-        }
-    }
-}
-
 /// What is to be sent, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     pub(crate) topic: String,
     /// The partition of each site.
@@ -114,17 +33,6 @@ pub(crate) struct Assignment {
     pub(crate) shard: Shard,
     pub(crate) clock: Clock,
     pub(crate) progress: Arc<Progress>,
-}
-
-/// Starts a thread with a name.
-pub(crate) fn spawn<T: Send + 'static>(
-    name: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, ProducerError> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map_err(|source| ProducerError::Thread { name, source })
 }
 
 /// Readings that are sent later than they are due, the next one on top.
@@ -176,6 +84,11 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
+    /// Makes a publisher for a run.
+    pub(crate) fn new(client: Client, assignment: Assignment) -> Self {
+        Self { client, assignment, held: Held::default(), record: Vec::new() }
+    }
+
     /// Follows the schedule to its end, or until asked to stop; then it sends what it holds back,
     /// within `grace`.
     pub(crate) fn publish_all(
@@ -230,7 +143,7 @@ impl Publisher {
     /// Handles readings until the client has no more room; returns how many it took.
     fn publish_batch(&mut self, range: Range<u64>, now_ns: u64) -> Result<u64, ProducerError> {
         let client = self.client.clone();
-        let deliveries = client.0.context();
+        let deliveries = client.deliveries();
         let failed = deliveries.failed();
         if failed > FAILURES_MAX {
             let reason = deliveries.latest_failure();
@@ -315,28 +228,15 @@ impl Publisher {
         let reading = simulation.reading(index);
         self.record.clear();
         simulation.encode(&reading, &mut self.record);
-        let fleet = simulation.fleet();
-        let site = fleet.site_number_of(reading.sensor);
-        let version = Header { key: SCHEMA_VERSION_HEADER, value: Some(SCHEMA_VERSION) };
-        let tag = Tag::new(index, is_copy, now_ns / 1_000);
-        let record = BaseRecord::with_opaque_to(&self.assignment.topic, tag.word())
-            .partition(self.assignment.partitions[site].cast_signed())
-            .key(fleet.sites()[site].id.as_str())
-            .payload(&self.record)
-            .timestamp(reading.ts_ms)
-            .headers(OwnedHeaders::new_with_capacity(1).insert(version));
-        let deliveries = self.client.0.context();
-        if is_copy {
-            deliveries.copy_leaves();
-        }
-        let outcome = self.client.0.send(record);
-        if is_copy && outcome.is_err() {
-            deliveries.copy_arrives();
-        }
-        match outcome {
-            Ok(()) => Ok(true),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
-            Err((error, _)) => Err(ProducerError::Refused { index, error }),
-        }
+        let site = simulation.fleet().site_number_of(reading.sensor);
+        let sent = self.client.send(Outgoing {
+            topic: &self.assignment.topic,
+            partition: Some(self.assignment.partitions[site]),
+            key: &simulation.fleet().sites()[site].id,
+            value: &self.record,
+            ts_ms: reading.ts_ms,
+            tag: Tag::new(index, is_copy, now_ns / 1_000),
+        });
+        sent.map_err(|error| ProducerError::Refused { index, error })
     }
 }

@@ -97,6 +97,7 @@ impl Display for Text<'_> {
         writeln!(f, "sent          {}", report.scheduled)?;
         writeln!(f, "acknowledged  {}", report.acknowledged)?;
         writeln!(f, "failed        {}", report.failed)?;
+        writeln!(f, "events        {}", report.events)?;
         if !manifest.transport.is_perfect() {
             writeln!(f, "on the way    {}", fates(&report.fates))?;
         }

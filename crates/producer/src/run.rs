@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::simulation::report::{DurationSummary, RunState};
@@ -15,12 +16,14 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
+use crate::connection::{Connection, spawn};
 use crate::deliveries::{self, Deliveries};
 use crate::error::ProducerError;
+use crate::events::Herald;
 use crate::pace::Clock;
 use crate::progress::Progress;
 use crate::proof::Target;
-use crate::publish::{Assignment, Connection, spawn};
+use crate::publish::{Assignment, Publisher};
 use crate::report::{ReportFolder, Text, partition_shares};
 use crate::settings::ProducerSettings;
 
@@ -53,13 +56,13 @@ struct Standing {
     acknowledged: u64,
     failed: u64,
     passed_over: u64,
-    copies: u64,
+    extras: u64,
 }
 
 impl Standing {
     fn under_way(self) -> u64 {
         let settled = self.acknowledged + self.failed + self.passed_over;
-        self.scheduled.saturating_sub(settled) + self.copies
+        self.scheduled.saturating_sub(settled) + self.extras
     }
 }
 
@@ -86,14 +89,17 @@ impl Run {
         let share = own_sites as f64 / by_site.len() as f64;
         let target = Target { schedule: manifest.schedule.clone(), share };
         let progress = Arc::new(Progress::new(target, clock.now_ns()));
-        let publisher = connection.publisher(Assignment {
+        let assignment = Assignment {
             topic: settings.kafka.topic.clone(),
             partitions: by_site,
             simulation,
             shard: settings.shard,
             clock,
             progress: Arc::clone(&progress),
-        });
+        };
+        let events_topic = settings.events_topic.clone();
+        let herald = Herald::new(connection.client(), events_topic, assignment.clone());
+        let publisher = Publisher::new(connection.client(), assignment);
         let (sender, pacing) = oneshot::channel();
         let run =
             Self { settings, manifest, reports, connection, progress, pacing, sites_by_partition };
@@ -101,9 +107,14 @@ impl Run {
         info!(run = run.manifest.run, start_ms, "run starts");
         let shutdown = context.shutdown.clone();
         let (catch_up, grace) = (run.settings.catch_up, run.settings.shutdown_grace);
+        let (ending, events_shutdown) = (herald.ending(), shutdown.clone());
+        let events = spawn("events", move || herald.announce_all(&events_shutdown))?;
         spawn(PACING, move || {
+            let outcome = publisher.publish_all(catch_up, &shutdown, grace);
+            ending.store(true, Ordering::SeqCst);
+            let announced = events.join().unwrap_or(Err(ProducerError::ThreadLost("events")));
             // Nobody receives it if the process has given up on this thread.
-            let _unheard = sender.send(publisher.publish_all(catch_up, &shutdown, grace));
+            let _unheard = sender.send(outcome.and(announced));
         })?;
         context.health.well();
         Ok(run)
@@ -177,7 +188,7 @@ impl Run {
             acknowledged: ledger.acknowledgements.acknowledged(),
             failed: ledger.acknowledgements.failed(),
             passed_over: ledger.acknowledgements.passed_over(),
-            copies: self.connection.deliveries().copies_under_way(),
+            extras: self.connection.deliveries().extras_under_way(),
             // Read after the books are held still, so that it covers everything in them.
             scheduled: self.progress.scheduled(),
         }
@@ -211,6 +222,7 @@ impl Run {
             failed: ledger.acknowledgements.failed(),
             unacknowledged: ledger.acknowledgements.unacknowledged(scheduled),
             fates,
+            events: self.progress.events(),
             elapsed_s,
             rate_achieved,
             debt_s: self.progress.debt().as_secs_f64(),

@@ -16,7 +16,7 @@ use domain::simulation::{
     AnomalySpec, FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec,
 };
 use jiff::Timestamp;
-use runtime::kafka::KafkaSettings;
+use runtime::kafka::{KafkaSettings, read_events_topic};
 use runtime::{Reader, Setting};
 use serde::Deserialize;
 
@@ -87,6 +87,8 @@ pub enum Show {
 pub struct ProducerSettings {
     /// Where the readings go.
     pub kafka: KafkaSettings,
+    /// Topic of the events.
+    pub events_topic: String,
     /// Which sensors there are.
     pub fleet: FleetSpec,
     /// Readings of the whole fleet per time.
@@ -134,6 +136,7 @@ impl ProducerSettings {
         let run = share::read_run(reader);
         let shard = share::read_shard(reader, run.as_deref(), start);
         Self {
+            events_topic: read_events_topic(reader),
             kafka,
             rate,
             shape,

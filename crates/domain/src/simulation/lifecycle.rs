@@ -1,20 +1,22 @@
 //! What happens to a sensor over its life, as a pure function of the seed, the sensor and the hour:
 //! faults, maintenance and batteries.
 //!
-//! That a sensor comes online or goes offline is the producer's to say: [`numbered`] merges its
-//! events with those of [`events_of`].
+//! When a sensor comes online and goes offline follows from the schedule and the transport of its
+//! run: [`Simulation::events`] has all of it.
 
 use std::borrow::Cow;
 
 use super::fleet::Fleet;
 use super::hash::{hash, unit};
+use super::report::RunManifest;
 use super::signal::{STATUS_SPELL_MS, status};
+use super::{Simulation, transport};
 use crate::event::{Event, EventKind};
 use crate::hour::{DAY_MS, HOUR_MS, hour_start_ms};
 use crate::reading::Status;
 
-/// Events of a sensor that an hour has numbers for; [`events_of`] gives six at most.
-pub const EVENTS_PER_HOUR_MAX: u64 = 64;
+/// Events of a sensor that an hour has numbers for; there are nine at most.
+const EVENTS_PER_HOUR_MAX: u64 = 64;
 
 /// A sensor is serviced once in so many weeks: 91 days.
 const MAINTENANCE_WEEKS: i64 = 13;
@@ -67,9 +69,32 @@ impl LifecycleEvent {
     }
 }
 
-/// Returns what happens to a sensor in the UTC hour that starts at `hour_start_ms`, in order of
-/// time; nothing in most hours.
-pub fn events_of(
+impl Simulation {
+    /// Returns what happens to a sensor in the UTC hour that starts at `hour_start_ms`, in order of
+    /// time, each event with its number: it comes online with its first reading, and goes offline
+    /// and online again around each offline spell.
+    pub fn events(
+        &self,
+        sensor: u64,
+        hour_start_ms: i64,
+    ) -> impl Iterator<Item = (u64, LifecycleEvent)> {
+        let RunManifest { seed, schedule, transport, .. } = &self.manifest;
+        let first_ms = schedule.event_time_ms(sensor);
+        let is_here = (hour_start_ms..hour_start_ms + HOUR_MS).contains(&first_ms);
+        let first = is_here.then(|| LifecycleEvent::new(sensor, EventKind::Online, first_ms));
+        let spell = transport::offline_spell(*seed, transport, sensor, hour_start_ms);
+        let spell = spell.into_iter().flat_map(move |spell| {
+            [(EventKind::Offline, spell.start), (EventKind::Online, spell.end)]
+                .map(move |(kind, ts_ms)| LifecycleEvent::new(sensor, kind, ts_ms))
+        });
+        let own = events_of(*seed, &self.fleet, sensor, hour_start_ms);
+        numbered(schedule.start_ms, hour_start_ms, first.into_iter().chain(spell).chain(own))
+    }
+}
+
+/// Returns what happens to a sensor itself in the UTC hour that starts at `hour_start_ms`, in order
+/// of time; nothing in most hours.
+fn events_of(
     seed: u64,
     fleet: &Fleet,
     sensor: u64,
@@ -91,7 +116,7 @@ pub fn events_of(
 /// its place within the hour. So the numbers of a sensor ascend with time, have gaps, and can be
 /// computed for any hour alone. Events of before the run's start are left out, and what is beyond
 /// the numbers of an hour too.
-pub fn numbered(
+fn numbered(
     run_start_ms: i64,
     hour_start_ms: i64,
     events: impl IntoIterator<Item = LifecycleEvent>,

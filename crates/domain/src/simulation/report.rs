@@ -157,6 +157,8 @@ pub struct RunReport {
     pub unacknowledged: Vec<IndexRange>,
     /// What became on their way of the readings of this part that were handled.
     pub fates: FateCounts,
+    /// Events of sensors that were handed to the Kafka client.
+    pub events: u64,
     /// Time from the first to the last reading sent, in seconds.
     pub elapsed_s: f64,
     /// Readings per second over that time.
@@ -190,6 +192,7 @@ impl RunReport {
             failed: 0,
             unacknowledged: Vec::new(),
             fates: FateCounts::default(),
+            events: 0,
             elapsed_s: 0.0,
             rate_achieved: 0.0,
             debt_s: 0.0,
