@@ -2,6 +2,7 @@
 //! number.
 
 pub mod anomaly;
+pub mod climate;
 pub mod fleet;
 mod hash;
 pub mod lifecycle;
@@ -84,7 +85,7 @@ impl Simulation {
         let RunManifest { seed, schedule, transport, .. } = &self.manifest;
         let due_ms = schedule.event_time_ms(index);
         let ts_ms = due_ms + transport::clock_skew_ms(*seed, transport, sensor, due_ms);
-        let measurement = signal::measure(*seed, &self.fleet, sensor, seq, due_ms);
+        let measurement = signal::measure(*seed, &self.fleet, sensor, due_ms);
         SimulatedReading { sensor, seq, due_ms, ts_ms, measurement }
     }
 

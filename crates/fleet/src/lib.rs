@@ -1,6 +1,7 @@
 //! What can be said of a simulated fleet without any server, because all of it can be computed.
 
 mod error;
+pub mod realism;
 mod settings;
 mod truth;
 
@@ -11,7 +12,7 @@ use runtime::Shutdown;
 use runtime::process::Context;
 
 pub use crate::error::FleetError;
-pub use crate::settings::{Task, TruthSettings};
+pub use crate::settings::{RealismSettings, Task, TruthSettings};
 
 /// Performs one task: exit code 0 if all of it is done.
 pub async fn run(task: Task, context: Context) -> anyhow::Result<ExitCode> {
@@ -30,6 +31,7 @@ pub async fn run(task: Task, context: Context) -> anyhow::Result<ExitCode> {
 fn perform(task: &Task, shutdown: &Shutdown) -> Result<ExitCode, FleetError> {
     let output = &mut io::stdout().lock();
     match task {
+        Task::Realism(settings) => realism::realism(settings, output),
         Task::Truth(settings) => truth::truth(settings, shutdown, output),
     }
 }

@@ -20,8 +20,19 @@ const TO: Setting = Setting {
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub enum Task {
+    /// Compare the fleet's values with the world's.
+    Realism(RealismSettings),
     /// Write down the anomalies of a run.
     Truth(TruthSettings),
+}
+
+/// Which fleet to compare, and where to draw it.
+#[derive(Clone, Debug)]
+pub struct RealismSettings {
+    /// Seed of the fleet.
+    pub seed: u64,
+    /// File of the page; `None` for no page.
+    pub page: Option<PathBuf>,
 }
 
 /// Which run to tell the truth about, and where to.
@@ -42,6 +53,15 @@ pub struct TruthSettings {
 }
 
 impl Task {
+    /// Reads the settings of `realism`.
+    pub fn read_realism(reader: &mut Reader) -> Self {
+        let page = setting("FLEET_PAGE", "", "File to draw the comparison to, as one HTML page");
+        Self::Realism(RealismSettings {
+            seed: read_seed(reader),
+            page: reader.text_if_set(page).map(PathBuf::from),
+        })
+    }
+
     /// Reads the settings of `truth`.
     pub fn read_truth(reader: &mut Reader) -> Self {
         let settings = TruthSettings {
@@ -76,6 +96,11 @@ impl Task {
     }
 }
 
+fn read_seed(reader: &mut Reader) -> u64 {
+    let meaning = "Seed of the fleet and its values: the same seed, the same readings";
+    reader.number(setting("PRODUCER_SEED", "42", meaning), 0..=u64::MAX)
+}
+
 fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
     Setting { name, default, unit: "", meaning }
 }
@@ -89,6 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_drawn_only_on_request() {
+        let Task::Realism(settings) = Task::read_realism(&mut reader(&[])) else {
+            panic!("realism was read")
+        };
+        assert_eq!((settings.seed, settings.page), (42, None));
+        let mut given = reader(&[("FLEET_PAGE", "realism.html")]);
+        let Task::Realism(settings) = Task::read_realism(&mut given) else {
+            panic!("realism was read")
+        };
+        assert_eq!(settings.page, Some("realism.html".into()));
+    }
+
+    #[test]
     fn truth_needs_a_report_and_a_folder() {
         let mut none = reader(&[]);
         Task::read_truth(&mut none);
@@ -96,7 +134,7 @@ mod tests {
         assert_eq!(names, ["FLEET_REPORT", "FLEET_OUT"]);
 
         let mut both = reader(&[("FLEET_REPORT", "r.json"), ("FLEET_OUT", "truth")]);
-        let Task::Truth(settings) = Task::read_truth(&mut both);
+        let Task::Truth(settings) = Task::read_truth(&mut both) else { panic!("truth was read") };
         assert!(both.problems().is_empty());
         assert_eq!(settings.report, PathBuf::from("r.json"));
         assert_eq!((settings.from_s, settings.to_s, settings.nab_sensors), (0, None, 10));

@@ -3,27 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::climate::{CLIMATES, Climate};
 use super::hash::{hash, symmetric};
 use super::signal::Decimal;
 use crate::SensorKind;
+use crate::hour::HOUR_MS;
 use crate::partitioner::partition_of;
 use crate::reading::Location;
 
 /// Sensors on a site: five of each kind, where all five kinds are in use.
-pub const SENSORS_PER_SITE: u64 = 25;
-
-/// Cities that sites are scattered around: latitude and longitude in degrees, standard time in
-/// hours.
-const CITIES: [(f64, f64, f64); 8] = [
-    (52.52, 13.41, 1.0),
-    (51.51, -0.13, 0.0),
-    (40.71, -74.01, -5.0),
-    (37.77, -122.42, -8.0),
-    (35.68, 139.69, 9.0),
-    (1.35, 103.82, 8.0),
-    (-33.87, 151.21, 10.0),
-    (-23.55, -46.63, -3.0),
-];
+pub const SENSORS_PER_SITE: u64 = PLACES as u64;
+const PLACES: usize = 25;
 
 /// The size and make-up of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +35,26 @@ pub struct Site {
     pub longitude: Decimal,
     /// Offset of local standard time from UTC.
     pub zone_offset_ms: i64,
+    /// Number of the city that it lies in; the sites of a city share their weather.
+    pub city: usize,
+    /// Air pressure here, as a share of that at sea level (ISO 2533, the standard atmosphere).
+    pub(super) pressure_share: f64,
+    pub(super) latitude_sine: f64,
+    pub(super) latitude_cosine: f64,
+    /// How much later than on the meridian of Greenwich the same weather arrives.
+    pub(super) weather_delay_ms: i64,
+    /// How far the sun's time is ahead of UTC.
+    pub(super) solar_offset_ms: i64,
 }
 
 impl Site {
     /// Returns the location as a reading carries it.
     pub fn location(&self) -> Location {
         Location { lat: self.latitude.to_f64(), lon: self.longitude.to_f64() }
+    }
+
+    pub(super) fn climate(&self) -> &'static Climate {
+        &CLIMATES[self.city]
     }
 }
 
@@ -60,6 +64,8 @@ pub struct Fleet {
     sensors: u64,
     kinds: Vec<SensorKind>,
     sites: Vec<Site>,
+    /// What each of a site's sensors measures, and its number among those of its kind, from 1.
+    places: [(SensorKind, u8); PLACES],
 }
 
 impl Fleet {
@@ -73,7 +79,11 @@ impl Fleet {
         assert!(!spec.kinds.is_empty(), "a fleet has at least one kind of sensor");
         let sites =
             (0..spec.sensors.div_ceil(SENSORS_PER_SITE)).map(|number| site(seed, number)).collect();
-        Self { sensors: spec.sensors, kinds: spec.kinds.clone(), sites }
+        let places = std::array::from_fn(|place| {
+            let ordinal = u8::try_from(place / spec.kinds.len() + 1).expect("at most 25");
+            (spec.kinds[place % spec.kinds.len()], ordinal)
+        });
+        Self { sensors: spec.sensors, kinds: spec.kinds.clone(), sites, places }
     }
 
     /// Returns the number of sensors.
@@ -99,29 +109,21 @@ impl Fleet {
 
     /// Returns what a sensor measures.
     pub fn kind_of(&self, sensor: u64) -> SensorKind {
-        self.kinds[self.kind_position(sensor)]
+        self.place_of(sensor).0
     }
 
-    fn kind_position(&self, sensor: u64) -> usize {
-        usize::try_from(sensor % SENSORS_PER_SITE).expect("at most 25") % self.kinds.len()
-    }
-
-    /// Number of a sensor among those of its kind on its site, from 1.
-    fn ordinal_of(&self, sensor: u64) -> u64 {
-        (sensor % SENSORS_PER_SITE) / self.kinds.len() as u64 + 1
+    fn place_of(&self, sensor: u64) -> (SensorKind, u8) {
+        self.places[usize::try_from(sensor % SENSORS_PER_SITE).expect("at most 25")]
     }
 
     /// Appends the id of a sensor, `site-0042/temperature-03`.
     pub fn write_sensor_id(&self, sensor: u64, text: &mut Vec<u8>) {
+        let (kind, ordinal) = self.place_of(sensor);
         text.extend_from_slice(self.site_of(sensor).id.as_bytes());
         text.push(b'/');
-        text.extend_from_slice(self.kind_of(sensor).name().as_bytes());
-        text.push(b'-');
-        let ordinal = self.ordinal_of(sensor);
-        if ordinal < 10 {
-            text.push(b'0');
-        }
-        text.extend_from_slice(itoa::Buffer::new().format(ordinal).as_bytes());
+        text.extend_from_slice(kind.name().as_bytes());
+        // At most 25 sensors: two digits are all.
+        text.extend_from_slice(&[b'-', b'0' + ordinal / 10, b'0' + ordinal % 10]);
     }
 
     /// Returns the id of a sensor.
@@ -158,15 +160,40 @@ fn site(seed: u64, number: u64) -> Site {
     const STREAM_CITY: u64 = 1;
     const STREAM_LATITUDE: u64 = 2;
     const STREAM_LONGITUDE: u64 = 3;
-    let city = hash(seed, STREAM_CITY, number) % CITIES.len() as u64;
-    let (latitude, longitude, zone_hours) =
-        CITIES[usize::try_from(city).expect("there are eight cities")];
-    let scatter = |stream| 0.18 * symmetric(hash(seed, stream, number));
+    const STREAM_HEIGHT: u64 = 4;
+    let city = hash(seed, STREAM_CITY, number) % CLIMATES.len() as u64;
+    let city = usize::try_from(city).expect("there are ten cities");
+    let climate = &CLIMATES[city];
+    let scatter = |stream| symmetric(hash(seed, stream, number));
+    let latitude = Decimal::round(climate.latitude + 0.18 * scatter(STREAM_LATITUDE), 4);
+    let longitude = Decimal::round(climate.longitude + 0.18 * scatter(STREAM_LONGITUDE), 4);
+    let altitude_m = climate.altitude_m + 10.0 * (1.0 + scatter(STREAM_HEIGHT));
+    let radians = latitude.to_f64().to_radians();
+    let (latitude_sine, latitude_cosine) = (libm::sin(radians), libm::cos(radians));
     Site {
         id: format!("site-{number:04}"),
-        latitude: Decimal::round(latitude + scatter(STREAM_LATITUDE), 4),
-        longitude: Decimal::round(longitude + scatter(STREAM_LONGITUDE), 4),
-        #[expect(clippy::cast_possible_truncation, reason = "whole hours below 24")]
-        zone_offset_ms: zone_hours as i64 * crate::hour::HOUR_MS,
+        latitude,
+        longitude,
+        zone_offset_ms: climate.zone_hours * HOUR_MS,
+        city,
+        pressure_share: libm::pow(1.0 - 2.255_77e-5 * altitude_m, 5.255_88),
+        latitude_sine,
+        latitude_cosine,
+        weather_delay_ms: weather_delay_ms(longitude, latitude_cosine),
+        solar_offset_ms: ms_of(longitude.to_f64() / 15.0 * HOUR_MS as f64),
     }
+}
+
+/// Weather travels with the westerlies, frozen as it is (Taylor, 1938), at about 10 m/s: twenty
+/// kilometres are half an hour.
+fn weather_delay_ms(longitude: Decimal, latitude_cosine: f64) -> i64 {
+    const METRES_PER_DEGREE: f64 = 111_320.0;
+    const METRES_PER_MS: f64 = 0.01;
+    ms_of(longitude.to_f64() * latitude_cosine * METRES_PER_DEGREE / METRES_PER_MS)
+}
+
+fn ms_of(value: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
+    let whole = libm::round(value) as i64;
+    whole
 }

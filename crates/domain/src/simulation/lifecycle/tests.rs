@@ -56,7 +56,7 @@ proptest! {
             &[EventKind::Fault, EventKind::Recovered],
         );
         let is_faulty = |ts_ms| {
-            signal::measure(seed, &fleet, sensor, 0, ts_ms).status == Status::Fault
+            signal::measure(seed, &fleet, sensor, ts_ms).status == Status::Fault
         };
         let mut faulty = is_faulty(START_MS - 1);
         for pair in found.windows(2) {
