@@ -225,8 +225,8 @@ impl Summary {
             let FateCounts { missing, forwarded, late, out_of_order, duplicate } = fates;
             writeln!(
                 output,
-                "on the way, as intended: never sent {missing}, forwarded {forwarded}, late {late}, \
-                 out of order {out_of_order}, duplicate {duplicate}"
+                "on the way, as intended: never sent {missing}, forwarded {forwarded}, \
+                 late {late}, out of order {out_of_order}, duplicate {duplicate}"
             )?;
         }
         if self.ignored > 0 {

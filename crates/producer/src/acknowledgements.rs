@@ -86,7 +86,8 @@ impl Acknowledgements {
         self.base
     }
 
-    /// Returns which readings below `scheduled` failed or are not settled: ascending, no two touching.
+    /// Returns which readings below `scheduled` failed or are not settled: ascending, no two
+    /// touching.
     pub(crate) fn unacknowledged(&self, scheduled: u64) -> Vec<IndexRange> {
         let mut open = Vec::new();
         let mut failures = self.failures.iter().copied().peekable();

@@ -169,8 +169,8 @@ impl Publisher {
         Ok(next - first)
     }
 
-    /// Decides about one reading, and sends it if that is to be done now; returns whether the client
-    /// had room for it.
+    /// Decides about one reading, and sends it if that is to be done now; returns whether the
+    /// client had room for it.
     fn handle(
         &mut self,
         index: u64,

@@ -52,6 +52,55 @@ const FOR: Setting = Setting {
     meaning: "Ends the run after so long, up to three decimals; instead of a number of readings",
 };
 
+const PHASE: Setting = Setting {
+    name: "PRODUCER_PHASE",
+    default: "spread",
+    unit: "",
+    meaning: "When sensors report within an interval: evenly spread or all at once",
+};
+const CATCH_UP: Setting = Setting {
+    name: "PRODUCER_CATCH_UP",
+    default: "bounded:1.5",
+    unit: "",
+    meaning: "How fast overdue readings are sent, in terms of the schedule",
+};
+const SEED: Setting = Setting {
+    name: "PRODUCER_SEED",
+    default: "42",
+    unit: "",
+    meaning: "Seed of the fleet and its values: the same seed, the same readings",
+};
+const LINGER: Setting = Setting {
+    name: "PRODUCER_LINGER_MS",
+    default: "5",
+    unit: "ms",
+    meaning: "How long readings are gathered into one batch",
+};
+const QUEUE_MAX: Setting = Setting {
+    name: "PRODUCER_QUEUE_READINGS_MAX",
+    default: "100000",
+    unit: "readings",
+    meaning: "Most readings sent but not acknowledged; beyond it readings are late",
+};
+const REPORT_DIR: Setting = Setting {
+    name: "PRODUCER_REPORT_DIR",
+    default: "runs",
+    unit: "",
+    meaning: "Folder that gets a report of each run, <run>.json",
+};
+const PROGRESS_INTERVAL: Setting = Setting {
+    name: "PRODUCER_PROGRESS_INTERVAL_SEC",
+    default: "5",
+    unit: "s",
+    meaning: "Time between two progress lines, each with a fresh report file",
+};
+const SHUTDOWN_GRACE: Setting = Setting {
+    name: "PRODUCER_SHUTDOWN_GRACE_SEC",
+    default: "8",
+    unit: "s",
+    meaning: "Longest wait for acknowledgements after a signal to stop",
+};
+
 /// How the sensors of a fleet share an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,83 +189,22 @@ impl ProducerSettings {
             kafka,
             rate,
             shape,
-            phase: reader.choice(
-                Setting {
-                    name: "PRODUCER_PHASE",
-                    default: "spread",
-                    unit: "",
-                    meaning: "When sensors report within an interval: evenly spread or all at once",
-                },
-                "spread or together",
-            ),
+            phase: reader.choice(PHASE, "spread or together"),
             length: read_length(reader),
             start_ms: start.map(Timestamp::as_millisecond),
-            catch_up: reader.choice(
-                Setting {
-                    name: "PRODUCER_CATCH_UP",
-                    default: "bounded:1.5",
-                    unit: "",
-                    meaning: "How fast overdue readings are sent, in terms of the schedule",
-                },
-                CatchUp::ALLOWED,
-            ),
+            catch_up: reader.choice(CATCH_UP, CatchUp::ALLOWED),
             run,
             shard,
             anomalies: faults::read_anomalies(reader),
             transport: faults::read_transport(reader),
             show: read_show(reader),
             fleet,
-            seed: reader.number(
-                Setting {
-                    name: "PRODUCER_SEED",
-                    default: "42",
-                    unit: "",
-                    meaning: "Seed of the fleet and its values: the same seed, the same readings",
-                },
-                0..=u64::MAX,
-            ),
-            linger_ms: reader.number(
-                Setting {
-                    name: "PRODUCER_LINGER_MS",
-                    default: "5",
-                    unit: "ms",
-                    meaning: "How long readings are gathered into one batch",
-                },
-                0..=1_000,
-            ),
-            queue_readings_max: reader.number(
-                Setting {
-                    name: "PRODUCER_QUEUE_READINGS_MAX",
-                    default: "100000",
-                    unit: "readings",
-                    meaning: "Most readings sent but not acknowledged; beyond it readings are late",
-                },
-                1_000..=10_000_000,
-            ),
-            report_dir: PathBuf::from(reader.text(Setting {
-                name: "PRODUCER_REPORT_DIR",
-                default: "runs",
-                unit: "",
-                meaning: "Folder that gets a report of each run, <run>.json",
-            })),
-            progress_interval: read_seconds(
-                reader,
-                Setting {
-                    name: "PRODUCER_PROGRESS_INTERVAL_SEC",
-                    default: "5",
-                    unit: "s",
-                    meaning: "Time between two progress lines, each with a fresh report file",
-                },
-            ),
-            shutdown_grace: read_seconds(
-                reader,
-                Setting {
-                    name: "PRODUCER_SHUTDOWN_GRACE_SEC",
-                    default: "8",
-                    unit: "s",
-                    meaning: "Longest wait for acknowledgements after a signal to stop",
-                },
-            ),
+            seed: reader.number(SEED, 0..=u64::MAX),
+            linger_ms: reader.number(LINGER, 0..=1_000),
+            queue_readings_max: reader.number(QUEUE_MAX, 1_000..=10_000_000),
+            report_dir: PathBuf::from(reader.text(REPORT_DIR)),
+            progress_interval: read_seconds(reader, PROGRESS_INTERVAL),
+            shutdown_grace: read_seconds(reader, SHUTDOWN_GRACE),
         }
     }
 

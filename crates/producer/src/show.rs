@@ -138,7 +138,8 @@ fn write_partitions(
     let least = sites.iter().min().copied().unwrap_or_default();
     writeln!(
         output,
-        "partitions    {partitions}, with {least} to {most} sites: the fullest gets {:.2} x the mean",
+        "partitions    {partitions}, with {least} to {most} sites: the fullest gets {:.2} x the \
+         mean",
         most as f64 / mean
     )
 }

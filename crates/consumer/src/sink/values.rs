@@ -1,4 +1,5 @@
-//! How readings and events become CQL values: straight into the request, in the order of the statements'
+//! How readings and events become CQL values: straight into the request, in the order of the
+//! statements'
 //! columns.
 
 use domain::reading::Location;
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(forever.left_s(TS_MS), 0);
     }
 
-    /// A record that is a reading and an event at once: what it is taken for is the stream's affair.
+    /// A record that is a reading and an event at once: what it is taken for is up to the stream.
     fn json() -> String {
         format!(
             r#"{{"sensor_id":"s/1","site_id":"s","kind":"light","ts":{TS_MS},"value":1.5,

@@ -1,4 +1,4 @@
-//! What is an event is decoded whole, what is none is named, and the encoder writes what is decoded.
+//! What is an event is decoded whole, what is none is named, and what is encoded is decoded.
 
 use proptest::prelude::*;
 

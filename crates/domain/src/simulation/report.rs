@@ -178,8 +178,8 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Makes the report of a run whose first `readings` readings were all acknowledged, and of which
-    /// nothing was measured.
+    /// Makes the report of a run whose first `readings` readings were all acknowledged, and of
+    /// which nothing was measured.
     pub fn complete(manifest: RunManifest, topic: &str, readings: u64) -> Self {
         Self {
             written_ms: manifest.schedule.start_ms,
