@@ -26,7 +26,7 @@ use runtime::process::Context;
 use runtime::shutdown::{self, Shutdown, Stopper};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tracing::info_span;
+use tracing::error_span;
 
 use pipeline::record::Stream;
 use sink::Sink;
@@ -93,8 +93,8 @@ fn start(
         Stream::Events => "kafka events",
     };
     let run = move || {
-        // Every line of the log that is about events says so.
-        let span = (stream == Stream::Events).then(|| info_span!("events").entered());
+        // Every line of the log that is about events says so, at any level of the log.
+        let span = (stream == Stream::Events).then(|| error_span!("events").entered());
         let outcome = source::consume(&settings, stream, sink, runtime, &stopping, &health);
         drop(span);
         // Nobody waits any more only if the process is ending anyway.

@@ -121,7 +121,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
             name: "KAFKA_CONSUMER_GROUP_ID",
             default: "sensorium-consumer",
             unit: "",
-            meaning: "Consumer group of the readings; that of the events is called <this>-events",
+            meaning: "Consumer group of the readings; `-events` is added for the events",
         }),
         offset_reset: reader.choice(
             Setting {

@@ -1,6 +1,5 @@
 //! How readings and events become CQL values: straight into the request, in the order of the
-//! statements'
-//! columns.
+//! statements' columns.
 
 use domain::reading::Location;
 use scylla::serialize::SerializationError;
