@@ -144,7 +144,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
         fetch_queue_kib: reader.number(
             Setting {
                 name: "KAFKA_FETCH_QUEUE_KIB",
-                default: "16384",
+                default: "8192",
                 unit: "KiB",
                 meaning: "Readings fetched ahead, in memory; events: a tenth",
             },

@@ -6,6 +6,7 @@ mod decimal;
 mod deliveries;
 mod error;
 mod events;
+mod observer;
 mod pace;
 mod progress;
 mod proof;

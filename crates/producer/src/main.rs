@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use producer::ProducerSettings;
 use runtime::Process;
 
+/// For the Kafka client as well, which takes memory in one thread and gives it back in another: the
+/// system's allocator takes three times the time for that (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let process = Process {
         name: "producer",

@@ -13,12 +13,16 @@ use crate::decimal::Thousandths;
 
 /// Shortest sleep; with what the system adds to it a tick stays below 1 ms.
 pub(crate) const TICK: Duration = Duration::from_micros(850);
+/// Longest sleep while readings come due: each tick wakes two threads, whatever it sends.
+const TICK_MAX: Duration = Duration::from_millis(5);
+/// Readings that are worth a tick.
+const TICK_READINGS: u64 = 32;
 /// Longest sleep, so that a stop is noticed.
 pub(crate) const SLEEP_MAX: Duration = Duration::from_millis(50);
 /// Most readings sent under one reading of the clock.
 const BATCH_MAX: u64 = 256;
 /// Being so late is no debt: it is made up for at once.
-const LATE_NS: u64 = 5_000_000;
+const LATE_NS: u64 = 10_000_000;
 
 /// Time since the first reading was due; no adjustment of the wall clock disturbs it.
 #[derive(Clone, Copy, Debug)]
@@ -159,9 +163,13 @@ impl Pace {
             let due = self.schedule.due_count(self.allowed_ns);
             return Step::Send(self.sent..due.min(self.sent + BATCH_MAX));
         }
-        let longest = if self.debt_ns() > 0 { Duration::from_nanos(LATE_NS) } else { SLEEP_MAX };
-        let until_due = Duration::from_nanos(next_due_ns - self.allowed_ns);
-        Step::Sleep(until_due.clamp(TICK, longest))
+        let until = |due_ns: u64| Duration::from_nanos(due_ns.saturating_sub(self.allowed_ns));
+        if self.debt_ns() > 0 {
+            return Step::Sleep(until(next_due_ns).clamp(TICK, TICK_MAX));
+        }
+        let worth_it = until(self.schedule.due_ns(self.sent.saturating_add(TICK_READINGS)));
+        let tick = worth_it.clamp(TICK, TICK_MAX);
+        Step::Sleep(until(next_due_ns).clamp(tick, SLEEP_MAX))
     }
 
     /// Notes that the next `count` readings were sent.
@@ -225,7 +233,8 @@ mod tests {
                         prop_assert!(range.end <= readings && range.end > range.start);
                         prop_assert!(schedule.due_ns(range.end - 1) <= now_ns, "sent too early");
                         let late_ns = now_ns - schedule.due_ns(range.start);
-                        prop_assert!(late_ns <= 1_000_000, "late by {} ns", late_ns);
+                        let tick_ns = if rate_milli >= 40_000_000 { 1_000_000 } else { 5_150_000 };
+                        prop_assert!(late_ns <= tick_ns, "late by {} ns", late_ns);
                         pace.advance(range.end - range.start);
                     }
                     Step::Sleep(duration) => {
@@ -322,6 +331,17 @@ mod tests {
             assert!(matches!(pace.step(now_ms * 1_000_000 + 1), Step::Send(_)));
         }
         assert!(pace.debt_ns() > 900_000_000, "{}", pace.debt_ns());
+    }
+
+    #[test]
+    fn ticks_are_short_only_where_readings_are_many() {
+        for (rate, tick) in [(100_000, TICK), (16_000, Duration::from_millis(2)), (3_500, TICK_MAX)]
+        {
+            let mut pace = Pace::new(schedule(rate * 1_000, None), CatchUp::Unlimited);
+            pace.advance(1);
+            let Step::Sleep(slept) = pace.step(1) else { panic!("nothing is due yet") };
+            assert!(slept.abs_diff(tick) < Duration::from_micros(100), "{slept:?} at {rate}/s");
+        }
     }
 
     #[test]

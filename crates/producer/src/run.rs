@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use domain::simulation::report::{DurationSummary, RunState};
 use domain::simulation::{RunManifest, RunReport, Simulation};
 use jiff::Timestamp;
-use runtime::kafka::Complaint;
 use runtime::process::Context;
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::connection::{Connection, spawn};
 use crate::deliveries::{self, Deliveries};
 use crate::error::ProducerError;
 use crate::events::Herald;
+use crate::observer::Observer;
 use crate::pace::Clock;
 use crate::progress::Progress;
 use crate::proof::Target;
@@ -31,8 +31,6 @@ use crate::settings::ProducerSettings;
 const LEAD_MS: u32 = 250;
 /// Time between two looks at how the run is doing.
 const BEAT: Duration = Duration::from_millis(50);
-/// Silence of Kafka, with readings under way, that makes the process unwell.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 const NS_PER_MS: u32 = 1_000_000;
 /// Name of the thread that sends.
 const PACING: &str = "pacing";
@@ -51,16 +49,17 @@ pub(crate) struct Run {
 
 /// How a run stands at one moment.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
-    scheduled: u64,
-    acknowledged: u64,
-    failed: u64,
-    passed_over: u64,
+pub(crate) struct Standing {
+    pub(crate) scheduled: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) failed: u64,
+    pub(crate) passed_over: u64,
     extras: u64,
 }
 
 impl Standing {
-    fn under_way(self) -> u64 {
+    /// Returns how many records the client has not settled.
+    pub(crate) fn under_way(self) -> u64 {
         let settled = self.acknowledged + self.failed + self.passed_over;
         self.scheduled.saturating_sub(settled) + self.extras
     }
@@ -157,7 +156,7 @@ impl Run {
     async fn watch(&mut self, context: &Context) -> Result<(), ProducerError> {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut observer = Observer::new(self.settings.progress_interval);
+        let mut observer = Observer::new(&self.settings, self.manifest.schedule.readings_max);
         let mut sent = None;
         let mut deadline = None;
         loop {
@@ -182,7 +181,8 @@ impl Run {
         }
     }
 
-    fn standing(&self) -> Standing {
+    /// Returns how the run stands.
+    pub(crate) fn standing(&self) -> Standing {
         let ledger = self.connection.deliveries().ledger();
         Standing {
             acknowledged: ledger.acknowledgements.acknowledged(),
@@ -194,13 +194,21 @@ impl Run {
         }
     }
 
+    /// Stores a report in place of the one before.
+    pub(crate) fn store(&self, report: &RunReport) -> Result<(), ProducerError> {
+        self.reports.store(report)
+    }
+
     /// Describes the run as it stands: a snapshot, which knows nothing of what is sent later.
     fn report(&self, state: RunState) -> RunReport {
         self.report_with_interval(state).0
     }
 
     /// Ends an interval; returns the report, and the interval's lateness and latency.
-    fn report_with_interval(&self, state: RunState) -> (RunReport, [DurationSummary; 3]) {
+    pub(crate) fn report_with_interval(
+        &self,
+        state: RunState,
+    ) -> (RunReport, [DurationSummary; 3]) {
         let (lateness_now, lateness) = self.progress.end_interval();
         let elapsed_s = self.progress.elapsed().as_secs_f64();
         let mut ledger = self.connection.deliveries().ledger();
@@ -264,83 +272,4 @@ fn run_id() -> String {
     // Writing to a string cannot fail.
     let _never = write!(id, "-{:04x}", rand::random::<u16>());
     id
-}
-
-/// Tells people and the health endpoint how a run is doing.
-#[derive(Debug)]
-struct Observer {
-    progress_interval: Duration,
-    told: Instant,
-    told_scheduled: u64,
-    settled: u64,
-    settled_since: Instant,
-    complaint: Complaint,
-    report_complaint: Complaint,
-}
-
-impl Observer {
-    fn new(progress_interval: Duration) -> Self {
-        let now = Instant::now();
-        Self {
-            progress_interval,
-            told: now,
-            told_scheduled: 0,
-            settled: 0,
-            settled_since: now,
-            complaint: Complaint::default(),
-            report_complaint: Complaint::default(),
-        }
-    }
-
-    fn look(&mut self, run: &Run, context: &Context) {
-        let standing = run.standing();
-        self.judge(standing, context);
-        if self.told.elapsed() >= self.progress_interval {
-            self.tell(run);
-        }
-    }
-
-    fn judge(&mut self, standing: Standing, context: &Context) {
-        let settled = standing.acknowledged + standing.failed;
-        let silence_s = self.settled_since.elapsed().as_secs();
-        let silent = silence_s >= SILENCE_MAX.as_secs();
-        if settled != self.settled || standing.under_way() == 0 {
-            if silent {
-                info!(silence_s, "kafka acknowledges again");
-            }
-            self.settled = settled;
-            self.settled_since = Instant::now();
-            context.health.well();
-            return;
-        }
-        if !silent {
-            return;
-        }
-        context.health.unwell(format!("no acknowledgement from kafka for {silence_s} s"));
-        let in_flight = standing.under_way();
-        self.complaint.raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
-    }
-
-    fn tell(&mut self, run: &Run) {
-        let (report, [lateness, ack, response]) = run.report_with_interval(RunState::Running);
-        let elapsed_s = self.told.elapsed().as_secs_f64();
-        let readings = report.scheduled.saturating_sub(self.told_scheduled);
-        self.told = Instant::now();
-        self.told_scheduled = report.scheduled;
-        info!(
-            sent = report.scheduled,
-            acknowledged = report.acknowledged,
-            failed = report.failed,
-            in_flight = deliveries::count(&report.unacknowledged) - report.failed,
-            rate_per_s = (readings as f64 / elapsed_s).round(),
-            lateness_p99_ms = lateness.p99_ms,
-            ack_p99_ms = ack.p99_ms,
-            response_p99_ms = response.p99_ms,
-            debt_s = (report.debt_s * 1_000.0).round() / 1_000.0,
-            "progress"
-        );
-        if let Err(error) = run.reports.store(&report) {
-            self.report_complaint.raise(|| warn!("{error}"));
-        }
-    }
 }

@@ -36,6 +36,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Look at the simulated fleet without any server: `fleet --help` says how
+    #[command(disable_help_flag = true)]
+    Fleet {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Open cqlsh on the running pipeline's Cassandra; all arguments go to cqlsh
     #[command(disable_help_flag = true)]
     Cqlsh {
@@ -97,6 +103,7 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Up { arguments } => local::up(workspace, &arguments),
         Task::Audit { arguments } => local::program(workspace, "audit", &arguments),
         Task::Dlq { arguments } => local::program(workspace, "dlq", &arguments),
+        Task::Fleet { arguments } => local::program(workspace, "fleet", &arguments),
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
         Task::Chaos { arguments } => local::chaos(workspace, &arguments),
