@@ -9,7 +9,6 @@ use runtime::kafka::Complaint;
 use runtime::process::Context;
 use tracing::{info, warn};
 
-use crate::deliveries;
 use crate::run::{Run, Standing};
 use crate::settings::ProducerSettings;
 
@@ -55,11 +54,11 @@ impl Observer {
         self.judge(standing, context);
         if let Some(bar) = &self.bar {
             bar.set_position(standing.acknowledged + standing.passed_over);
-            let in_flight = standing.under_way();
+            let in_flight = standing.in_flight();
             bar.set_message(format!("in flight {in_flight}  {}", self.in_words));
         }
         if self.told.elapsed() >= self.progress_interval {
-            self.tell(run);
+            self.tell(run, standing);
         }
     }
 
@@ -67,7 +66,7 @@ impl Observer {
         let settled = standing.acknowledged + standing.failed;
         let silence_s = self.settled_since.elapsed().as_secs();
         let silent = silence_s >= SILENCE_MAX.as_secs();
-        if settled != self.settled || standing.under_way() == 0 {
+        if settled != self.settled || standing.in_flight() == 0 {
             if silent {
                 info!(silence_s, "kafka acknowledges again");
             }
@@ -80,11 +79,11 @@ impl Observer {
             return;
         }
         context.health.unwell(format!("no acknowledgement from kafka for {silence_s} s"));
-        let in_flight = standing.under_way();
+        let in_flight = standing.in_flight();
         self.complaint.raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
     }
 
-    fn tell(&mut self, run: &Run) {
+    fn tell(&mut self, run: &Run, standing: Standing) {
         let (report, [lateness, ack, response]) = run.report_with_interval(RunState::Running);
         let elapsed_s = self.told.elapsed().as_secs_f64();
         let readings = report.scheduled.saturating_sub(self.told_scheduled);
@@ -102,7 +101,8 @@ impl Observer {
                 sent = report.scheduled,
                 acknowledged = report.acknowledged,
                 failed = report.failed,
-                in_flight = deliveries::count(&report.unacknowledged) - report.failed,
+                in_flight = standing.in_flight(),
+                held = standing.held,
                 rate_per_s,
                 lateness_p99_ms = lateness.p99_ms,
                 ack_p99_ms = ack.p99_ms,

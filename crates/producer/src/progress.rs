@@ -17,6 +17,7 @@ pub(crate) struct Progress {
     first_ns: AtomicU64,
     last_ns: AtomicU64,
     debt_ns: AtomicU64,
+    held: AtomicU64,
     events: AtomicU64,
     books: Mutex<Books>,
 }
@@ -37,6 +38,7 @@ impl Progress {
             first_ns: AtomicU64::new(0),
             last_ns: AtomicU64::new(0),
             debt_ns: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             events: AtomicU64::new(0),
             books: Mutex::new(Books {
                 lateness: Durations::default(),
@@ -67,9 +69,15 @@ impl Progress {
         Duration::from_nanos(self.debt_ns.load(Ordering::Relaxed))
     }
 
-    /// Notes how far behind the schedule sending is.
-    pub(crate) fn owe(&self, debt_ns: u64) {
+    /// Returns how many readings are held back, to be sent later than they are due.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Notes how far behind the schedule sending is, and how many readings are held back.
+    pub(crate) fn owe(&self, debt_ns: u64, held: u64) {
         self.debt_ns.store(debt_ns, Ordering::Relaxed);
+        self.held.store(held, Ordering::Relaxed);
     }
 
     /// Returns how many events were handed over.
@@ -99,7 +107,8 @@ impl Progress {
         let mut books = self.books();
         books.fates.merge(fates);
         books.watch.sent(now_ns, sent);
-        if sent == count {
+        // Readings that are not sent now are as late as those around them.
+        if sent > 0 {
             books.lateness.record_lateness(schedule, first, count, now_ns);
         }
     }

@@ -37,7 +37,11 @@ pub(crate) struct Assignment {
 
 /// Readings that are sent later than they are due, the next one on top.
 #[derive(Debug, Default)]
-struct Held(BinaryHeap<Reverse<HeldReading>>);
+struct Held {
+    readings: BinaryHeap<Reverse<HeldReading>>,
+    /// Second copies among them.
+    copies: u64,
+}
 
 /// A reading that is held back, in the order of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +54,23 @@ struct HeldReading {
 impl Held {
     fn push(&mut self, due_ns: u64, delay_ms: u64, index: u64, is_copy: bool) {
         let send_ns = due_ns.saturating_add(delay_ms * NS_PER_MS);
-        self.0.push(Reverse(HeldReading { send_ns, index, is_copy }));
+        self.readings.push(Reverse(HeldReading { send_ns, index, is_copy }));
+        self.copies += u64::from(is_copy);
+    }
+
+    fn pop(&mut self) {
+        if let Some(Reverse(reading)) = self.readings.pop() {
+            self.copies -= u64::from(reading.is_copy);
+        }
+    }
+
+    /// Returns how many readings have yet to be sent for the first time.
+    fn first_copies(&self) -> u64 {
+        self.readings.len() as u64 - self.copies
     }
 
     fn next(&self) -> Option<HeldReading> {
-        self.0.peek().map(|Reverse(reading)| *reading)
+        self.readings.peek().map(|Reverse(reading)| *reading)
     }
 
     /// Returns how long it is until the next one is to be sent; `longest` if there is none before.
@@ -129,7 +145,7 @@ impl Publisher {
                     }
                 }
             }
-            self.assignment.progress.owe(pace.debt_ns());
+            self.assignment.progress.owe(pace.debt_ns(), self.held.first_copies());
         }
         Ok(())
     }
@@ -212,7 +228,7 @@ impl Publisher {
             if !self.publish(reading.index, reading.is_copy, handed_ns)? {
                 return Ok(false);
             }
-            self.held.0.pop();
+            self.held.pop();
             if !reading.is_copy {
                 self.assignment
                     .progress

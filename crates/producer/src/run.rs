@@ -55,11 +55,18 @@ pub(crate) struct Standing {
     pub(crate) failed: u64,
     pub(crate) passed_over: u64,
     extras: u64,
+    /// Readings that are to be sent later than they are due.
+    pub(crate) held: u64,
 }
 
 impl Standing {
-    /// Returns how many records the client has not settled.
-    pub(crate) fn under_way(self) -> u64 {
+    /// Returns how many records are neither settled nor held back.
+    pub(crate) fn in_flight(self) -> u64 {
+        self.under_way().saturating_sub(self.held)
+    }
+
+    /// Returns how many records are not settled.
+    fn under_way(self) -> u64 {
         let settled = self.acknowledged + self.failed + self.passed_over;
         self.scheduled.saturating_sub(settled) + self.extras
     }
@@ -189,6 +196,7 @@ impl Run {
             failed: ledger.acknowledgements.failed(),
             passed_over: ledger.acknowledgements.passed_over(),
             extras: self.connection.deliveries().extras_under_way(),
+            held: self.progress.held(),
             // Read after the books are held still, so that it covers everything in them.
             scheduled: self.progress.scheduled(),
         }
