@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::event::EventKind;
 use domain::hour::{HOUR_MS, hour_start_ms};
 use domain::simulation::lifecycle::LifecycleEvent;
+use domain::simulation::schedule::NS_PER_MS;
 use runtime::Shutdown;
 
 use crate::connection::{Client, Outgoing};
@@ -16,8 +17,6 @@ use crate::deliveries::Tag;
 use crate::error::ProducerError;
 use crate::pace::SLEEP_MAX;
 use crate::publish::{Assignment, FULL_PAUSE};
-
-const NS_PER_MS: u64 = 1_000_000;
 
 /// An event with its number.
 type Numbered = (u64, LifecycleEvent);
@@ -27,14 +26,14 @@ type Numbered = (u64, LifecycleEvent);
 pub(crate) struct Herald {
     client: Client,
     topic: String,
-    assignment: Assignment,
+    assignment: Arc<Assignment>,
     ending: Arc<AtomicBool>,
     record: Vec<u8>,
 }
 
 impl Herald {
     /// Makes a herald for a run.
-    pub(crate) fn new(client: Client, topic: String, assignment: Assignment) -> Self {
+    pub(crate) fn new(client: Client, topic: String, assignment: Arc<Assignment>) -> Self {
         Self { client, topic, assignment, ending: Arc::default(), record: Vec::new() }
     }
 
@@ -45,10 +44,9 @@ impl Herald {
 
     /// Sends events until the readings have ended, those up to the last reading among them.
     pub(crate) fn announce_all(mut self, shutdown: &Shutdown) -> Result<(), ProducerError> {
-        thread::sleep(self.assignment.clock.until_origin());
         let mut hour_ms = hour_start_ms(self.assignment.simulation.manifest().schedule.start_ms);
         loop {
-            let assignment = self.assignment.clone();
+            let assignment = Arc::clone(&self.assignment);
             for (number, event) in Agenda::new(&assignment, hour_ms) {
                 if !self.await_time(event.ts_ms, shutdown) {
                     return Ok(());
@@ -64,7 +62,7 @@ impl Herald {
 
     /// Waits until the readings have come to a time; `false` if they never will.
     fn await_time(&self, ts_ms: i64, shutdown: &Shutdown) -> bool {
-        let Assignment { clock, progress, simulation, .. } = &self.assignment;
+        let Assignment { clock, progress, simulation, .. } = &*self.assignment;
         let schedule = &simulation.manifest().schedule;
         loop {
             // In this order: what was sent before the end is known at the end.
@@ -131,7 +129,7 @@ impl<'a> Agenda<'a> {
         while agenda.newcomer < sensors && schedule.event_time_ms(agenda.newcomer) < hour_ms {
             agenda.newcomer += 1;
         }
-        for sensor in (0..sensors).filter(|sensor| has(assignment, *sensor)) {
+        for sensor in (0..sensors).filter(|sensor| assignment.shard.has_sensor(*sensor)) {
             let events = assignment.simulation.events(sensor, hour_ms);
             let first_ms = schedule.event_time_ms(sensor);
             agenda.others.extend(events.filter(|(_, event)| !is_arrival(event, first_ms)));
@@ -143,7 +141,7 @@ impl<'a> Agenda<'a> {
     /// Returns when the next sensor comes online in this hour.
     fn arrival_ms(&mut self) -> Option<i64> {
         let sensors = self.assignment.simulation.fleet().sensors();
-        while self.newcomer < sensors && !has(self.assignment, self.newcomer) {
+        while self.newcomer < sensors && !self.assignment.shard.has_sensor(self.newcomer) {
             self.newcomer += 1;
         }
         let schedule = &self.assignment.simulation.manifest().schedule;
@@ -167,10 +165,6 @@ impl Iterator for Agenda<'_> {
         }
         self.others.pop()
     }
-}
-
-fn has(assignment: &Assignment, sensor: u64) -> bool {
-    assignment.shard.has_site(assignment.simulation.fleet().site_number_of(sensor) as u64)
 }
 
 fn is_arrival(event: &LifecycleEvent, first_ms: i64) -> bool {

@@ -43,9 +43,10 @@ impl Clock {
         u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).saturating_add(self.ahead_ns)
     }
 
-    /// Returns how long it is until the origin.
-    pub(crate) fn until_origin(self) -> Duration {
-        self.origin.saturating_duration_since(Instant::now())
+    /// Returns how long it is until the origin; nothing once it is reached.
+    pub(crate) fn until_origin(self) -> Option<Duration> {
+        let left = self.origin.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 }
 

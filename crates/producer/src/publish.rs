@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use domain::simulation::report::Shard;
+use domain::simulation::schedule::NS_PER_MS;
 use domain::simulation::{Fate, FateCounts, Simulation};
 use runtime::Shutdown;
 
@@ -17,14 +18,13 @@ use crate::error::ProducerError;
 use crate::pace::{CatchUp, Clock, Pace, SLEEP_MAX, Step, TICK};
 use crate::progress::Progress;
 
-const NS_PER_MS: u64 = 1_000_000;
 /// Pause while the client takes no more readings; a batch is acknowledged meanwhile.
 pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Readings that Kafka may refuse for good before the run gives up.
 const FAILURES_MAX: u64 = 10_000;
 
 /// What is to be sent, and where.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Assignment {
     pub(crate) topic: String,
     /// The partition of each site.
@@ -94,14 +94,14 @@ struct Batch {
 #[derive(Debug)]
 pub(crate) struct Publisher {
     client: Client,
-    assignment: Assignment,
+    assignment: Arc<Assignment>,
     held: Held,
     record: Vec<u8>,
 }
 
 impl Publisher {
     /// Makes a publisher for a run.
-    pub(crate) fn new(client: Client, assignment: Assignment) -> Self {
+    pub(crate) fn new(client: Client, assignment: Arc<Assignment>) -> Self {
         Self { client, assignment, held: Held::default(), record: Vec::new() }
     }
 
@@ -114,7 +114,11 @@ impl Publisher {
         grace: Duration,
     ) -> Result<(), ProducerError> {
         let mut pace = Pace::new(self.assignment.simulation.manifest().schedule.clone(), catch_up);
-        thread::sleep(self.assignment.clock.until_origin());
+        while let Some(left) = self.assignment.clock.until_origin()
+            && !shutdown.is_stopping()
+        {
+            thread::sleep(left.min(SLEEP_MAX));
+        }
         let outcome = self.follow(&mut pace, shutdown);
         // What was announced for a batch that was cut short did not happen.
         self.assignment.progress.announce(pace.sent());
@@ -193,8 +197,8 @@ impl Publisher {
         now_ns: u64,
         batch: &mut Batch,
     ) -> Result<bool, ProducerError> {
-        let fleet = self.assignment.simulation.fleet();
-        if !self.assignment.shard.has_site(fleet.site_number_of(index % fleet.sensors()) as u64) {
+        let sensors = self.assignment.simulation.fleet().sensors();
+        if !self.assignment.shard.has_sensor(index % sensors) {
             batch.passed_over.push(index);
             return Ok(true);
         }

@@ -95,16 +95,16 @@ impl Run {
         let share = own_sites as f64 / by_site.len() as f64;
         let target = Target { schedule: manifest.schedule.clone(), share };
         let progress = Arc::new(Progress::new(target, clock.now_ns()));
-        let assignment = Assignment {
+        let assignment = Arc::new(Assignment {
             topic: settings.kafka.topic.clone(),
             partitions: by_site,
             simulation,
             shard: settings.shard,
             clock,
             progress: Arc::clone(&progress),
-        };
+        });
         let events_topic = settings.events_topic.clone();
-        let herald = Herald::new(connection.client(), events_topic, assignment.clone());
+        let herald = Herald::new(connection.client(), events_topic, Arc::clone(&assignment));
         let publisher = Publisher::new(connection.client(), assignment);
         let (sender, pacing) = oneshot::channel();
         let run =

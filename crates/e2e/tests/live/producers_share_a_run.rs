@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use e2e::{Trial, shared_stack, turn};
 use jiff::Timestamp;
+use nix::sys::signal::Signal;
 use rdkafka::message::Message;
 
 const READINGS: u64 = 20_000;
@@ -67,4 +68,18 @@ fn four_parts_are_one_run() {
     assert_eq!(verdict.code, 0, "{}", verdict.output);
     let counts = format!("audit: scheduled {READINGS} acknowledged");
     assert!(verdict.last_line().starts_with(&counts), "{}", verdict.output);
+}
+
+#[test]
+fn a_producer_that_waits_for_its_start_can_be_stopped() {
+    let _turn = turn();
+    let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
+    let in_an_hour_ms = Timestamp::now().as_millisecond() + 3_600_000;
+    trial.set("PRODUCER_START", Timestamp::from_millisecond(in_an_hour_ms).unwrap());
+    let mut producer = trial.start("producer", "producer").unwrap();
+    producer.wait_for("the run", WAIT, |line| line.message() == "run starts").unwrap();
+    producer.signal(Signal::SIGTERM).unwrap();
+    let status = producer.wait(Duration::from_secs(10)).unwrap();
+    assert!(status.success(), "{status}{}", producer.last_lines());
+    assert_eq!(trial.report().unwrap().scheduled, 0);
 }
