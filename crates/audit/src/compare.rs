@@ -7,13 +7,13 @@ use std::ops::Range;
 use domain::hour::{HOUR_MS, hour_start_ms};
 use domain::reading::Location;
 use domain::simulation::report::RunState;
+use domain::simulation::schedule::NS_PER_MS;
 use domain::simulation::{FateCounts, RunReport, SimulatedReading, Simulation};
 
 use crate::bitmap::Bitmap;
 
 /// How far ahead of this machine's clock a producer's may be.
 const CLOCK_ALLOWANCE_MS: i64 = 5_000;
-const NS_PER_MS: u64 = 1_000_000;
 
 /// One row of `readings`; everything outside the key can be null.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,8 +78,8 @@ impl Expectation {
 
     /// Tells whether the rows of a sensor belong to the part of the run that the report is of.
     pub(crate) fn has_sensor(&mut self, sensor_id: &str) -> bool {
-        let number = self.sensor_number(sensor_id);
-        number.is_some_and(|sensor| has_sensor(&self.report, &self.simulation, sensor))
+        let shard = self.report.shard;
+        self.sensor_number(sensor_id).is_some_and(|sensor| shard.has_sensor(sensor))
     }
 
     /// Counts the readings in a range that were to be sent and are not among those `seen`.
@@ -286,20 +286,20 @@ pub(crate) struct Tally {
 
 impl Tally {
     fn new(report: &RunReport, simulation: &Simulation) -> Self {
-        let spans = acknowledged_spans(report);
         if expects_all(report, simulation) {
+            let spans = acknowledged_spans(report);
             let acknowledged = spans.iter().map(|span| span.end - span.start).sum();
             return Self { scheduled: report.scheduled, acknowledged, ..Self::default() };
         }
         let mut tally = Self::default();
         let sensors = simulation.fleet().sensors();
-        let own = |index: &u64| has_sensor(report, simulation, index % sensors);
+        let own = |index: &u64| report.shard.has_sensor(index % sensors);
         for index in (0..report.scheduled).filter(own) {
+            let fate = simulation.fate(index);
+            let is_acknowledged = fate.is_sent() && report.is_acknowledged(index);
             tally.scheduled += 1;
-            tally.fates.add(&simulation.fate(index));
-        }
-        for index in spans.into_iter().flatten() {
-            tally.acknowledged += u64::from(is_expected(report, simulation, index));
+            tally.acknowledged += u64::from(is_acknowledged);
+            tally.fates.add(&fate);
         }
         tally
     }
@@ -309,14 +309,10 @@ fn expects_all(report: &RunReport, simulation: &Simulation) -> bool {
     report.shard.is_whole() && simulation.transport_is_perfect()
 }
 
-fn has_sensor(report: &RunReport, simulation: &Simulation, sensor: u64) -> bool {
-    report.shard.has_site(simulation.fleet().site_number_of(sensor) as u64)
-}
-
 /// Tells whether the producer of a report sends a reading at all.
 fn is_expected(report: &RunReport, simulation: &Simulation, index: u64) -> bool {
     expects_all(report, simulation)
-        || has_sensor(report, simulation, index % simulation.fleet().sensors())
+        || report.shard.has_sensor(index % simulation.fleet().sensors())
             && simulation.fate(index).is_sent()
 }
 

@@ -45,27 +45,28 @@ impl AuditSettings {
     /// Reads all settings of the audit.
     pub fn read(reader: &mut Reader) -> Self {
         let report_dir =
-            reader.text(setting("AUDIT_REPORT_DIR", "runs", "Folder of the run reports"));
-        let run = reader.text_if_set(setting(
+            reader.text(Setting::plain("AUDIT_REPORT_DIR", "runs", "Folder of the run reports"));
+        let run = reader.text_if_set(Setting::plain(
             "AUDIT_RUN",
             "",
             "The only run to audit; rows of other runs are left alone",
         ));
-        let format = setting("AUDIT_FORMAT", "text", "Form of the verdict on standard output");
-        let settle = setting(
+        let format =
+            Setting::plain("AUDIT_FORMAT", "text", "Form of the verdict on standard output");
+        let settle = Setting::plain(
             "AUDIT_SETTLE",
             "true",
             "Wait until the consumers have stored what was in the topic at the start",
         );
         let settle_timeout = Setting {
             unit: "s",
-            ..setting(
+            ..Setting::plain(
                 "AUDIT_SETTLE_TIMEOUT_SEC",
                 "60",
                 "Longest such wait; then audits all the same",
             )
         };
-        let consistency = setting(
+        let consistency = Setting::plain(
             "CASSANDRA_READ_CONSISTENCY",
             "LOCAL_QUORUM",
             "Replicas that have to answer a read",
@@ -77,7 +78,7 @@ impl AuditSettings {
             settle: reader.choice(settle, "true or false"),
             settle_timeout: Duration::from_secs(reader.number(settle_timeout, 1..=86_400)),
             kafka: KafkaSettings::read(reader),
-            group_id: reader.text(setting(
+            group_id: reader.text(Setting::plain(
                 "KAFKA_CONSUMER_GROUP_ID",
                 "sensorium-consumer",
                 "The consumer group that fills the table",
@@ -86,8 +87,4 @@ impl AuditSettings {
             consistency: reader.choice(consistency, ConsistencyLevel::ALLOWED),
         }
     }
-}
-
-fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, default, unit: "", meaning }
 }

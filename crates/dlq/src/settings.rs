@@ -79,13 +79,13 @@ impl CommonSettings {
         Self {
             bootstrap_servers: read_bootstrap_servers(reader),
             topic: read_dead_letter_topic(reader),
-            group_id: reader.text(setting(
+            group_id: reader.text(Setting::plain(
                 "KAFKA_DLQ_GROUP_ID",
                 "sensorium-redrive",
                 "Consumer group whose offsets say which dead letters have been sent back",
             )),
             format: reader.choice(
-                setting("DLQ_FORMAT", "text", "Form of what is printed on standard output"),
+                Setting::plain("DLQ_FORMAT", "text", "Form of what is printed on standard output"),
                 "text or json",
             ),
         }
@@ -100,7 +100,7 @@ impl Task {
             limit: reader.number_if_set(
                 Setting {
                     unit: "dead letters",
-                    ..setting("DLQ_LIMIT", "", "Most dead letters to list; all are counted")
+                    ..Setting::plain("DLQ_LIMIT", "", "Most dead letters to list; all are counted")
                 },
                 1..=u64::MAX,
             ),
@@ -110,8 +110,8 @@ impl Task {
 
     /// Reads the settings of `show`.
     pub fn read_show(reader: &mut Reader) -> Self {
-        let partition = setting("DLQ_PARTITION", "", "Partition of the dead letter to show");
-        let offset = setting("DLQ_OFFSET", "", "Offset of the dead letter to show");
+        let partition = Setting::plain("DLQ_PARTITION", "", "Partition of the dead letter to show");
+        let offset = Setting::plain("DLQ_OFFSET", "", "Offset of the dead letter to show");
         Self::Show(ShowSettings {
             partition: required(reader, partition, i32::MAX),
             offset: required(reader, offset, i64::MAX),
@@ -121,12 +121,12 @@ impl Task {
 
     /// Reads the settings of `redrive`.
     pub fn read_redrive(reader: &mut Reader) -> Self {
-        let reason = setting(
+        let reason = Setting::plain(
             "DLQ_REASON",
             "",
             "The only reason to send back; dead letters of others are kept waiting",
         );
-        let through = setting(
+        let through = Setting::plain(
             "DLQ_THROUGH",
             "",
             "Shell command that repairs: gets a value on standard input, prints the one to send",
@@ -167,10 +167,6 @@ where
         reader.refuse(setting.name, "", allowed);
     }
     number.unwrap_or_default()
-}
-
-fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, default, unit: "", meaning }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub use schedule::{Load, Rate, Schedule};
 pub use signal::Measurement;
 pub use transport::{Fate, FateCounts, TransportSpec};
 
+use crate::simulation::schedule::NS_PER_MS;
 use crate::simulation::transport::Parcel;
 
 /// One simulated reading, as the fleet and the schedule define it.
@@ -103,7 +104,6 @@ impl Simulation {
 
     /// Returns when reading number `index` is to be sent, in nanoseconds after the start.
     pub fn send_ns(&self, index: u64) -> u64 {
-        const NS_PER_MS: u64 = 1_000_000;
         let due_ns = self.manifest.schedule.due_ns(index);
         due_ns.saturating_add(self.fate(index).delay_ms * NS_PER_MS)
     }

@@ -55,7 +55,8 @@ pub struct TruthSettings {
 impl Task {
     /// Reads the settings of `realism`.
     pub fn read_realism(reader: &mut Reader) -> Self {
-        let page = setting("FLEET_PAGE", "", "File to draw the comparison to, as one HTML page");
+        let page =
+            Setting::plain("FLEET_PAGE", "", "File to draw the comparison to, as one HTML page");
         Self::Realism(RealismSettings {
             seed: read_seed(reader),
             page: reader.text_if_set(page).map(PathBuf::from),
@@ -65,9 +66,9 @@ impl Task {
     /// Reads the settings of `truth`.
     pub fn read_truth(reader: &mut Reader) -> Self {
         let settings = TruthSettings {
-            report: reader.text(setting("FLEET_REPORT", "", "Report of the run")).into(),
+            report: reader.text(Setting::plain("FLEET_REPORT", "", "Report of the run")).into(),
             out: reader
-                .text(setting("FLEET_OUT", "", "Folder for the results, missing or empty"))
+                .text(Setting::plain("FLEET_OUT", "", "Folder for the results, missing or empty"))
                 .into(),
             from_s: reader.number(FROM, 0..=u32::MAX),
             to_s: reader.number_if_set(TO, 1..=u32::MAX),
@@ -78,7 +79,7 @@ impl Task {
             nab_sensors: reader.number(
                 Setting {
                     unit: "sensors",
-                    ..setting(
+                    ..Setting::plain(
                         "FLEET_NAB",
                         "10",
                         "Sensors to export for the Numenta Anomaly Benchmark, those with \
@@ -98,11 +99,7 @@ impl Task {
 
 fn read_seed(reader: &mut Reader) -> u64 {
     let meaning = "Seed of the fleet and its values: the same seed, the same readings";
-    reader.number(setting("PRODUCER_SEED", "42", meaning), 0..=u64::MAX)
-}
-
-fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, default, unit: "", meaning }
+    reader.number(Setting::plain("PRODUCER_SEED", "42", meaning), 0..=u64::MAX)
 }
 
 #[cfg(test)]

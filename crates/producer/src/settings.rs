@@ -12,6 +12,7 @@ use std::time::Duration;
 use domain::SensorKind;
 use domain::contract::TS_RANGE_MS;
 use domain::simulation::report::Shard;
+use domain::simulation::schedule::NS_PER_MS;
 use domain::simulation::{
     AnomalySpec, FleetSpec, Load, Rate, RunManifest, Schedule, TransportSpec,
 };
@@ -265,7 +266,6 @@ fn read_fleet(reader: &mut Reader) -> FleetSpec {
 /// A rate can be given for the fleet or, as an interval, for each sensor.
 fn read_rate(reader: &mut Reader, sensors: u64) -> Rate {
     const MS_PER_SECOND: u64 = 1_000;
-    const NS_PER_MS: u64 = 1_000_000;
     let rate_is_given = reader.is_given(TARGET_RATE);
     let rate = reader.number(TARGET_RATE, Thousandths(1)..=Thousandths(RATE_MAX * MS_PER_SECOND));
     let whole = Rate::per_second_milli(rate.0).expect("the range starts above 0");

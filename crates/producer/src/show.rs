@@ -36,11 +36,9 @@ fn print(
     count: u64,
     output: &mut impl Write,
 ) -> io::Result<()> {
-    let fleet = simulation.fleet();
+    let sensors = simulation.fleet().sensors();
     let end = simulation.manifest().schedule.readings_max.unwrap_or(u64::MAX);
-    let own = (0..end).filter(|index| {
-        settings.shard.has_site(fleet.site_number_of(index % fleet.sensors()) as u64)
-    });
+    let own = (0..end).filter(|index| settings.shard.has_sensor(index % sensors));
     let sent = own.filter(|index| simulation.fate(*index).is_sent());
     let mut line = Vec::new();
     for index in sent.take(usize::try_from(count).unwrap_or(usize::MAX)) {

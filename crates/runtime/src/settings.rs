@@ -30,6 +30,11 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Makes a setting without a unit.
+    pub const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self { name, default, unit: "", meaning }
+    }
+
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
         const GROUPS: [&str; 8] =

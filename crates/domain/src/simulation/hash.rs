@@ -11,6 +11,12 @@ pub(super) fn hash(seed: u64, stream: u64, position: u64) -> u64 {
     mix(stirred.wrapping_add(position.wrapping_mul(GOLDEN)))
 }
 
+/// Makes the randomness of a run a sensor's own.
+#[inline]
+pub(super) fn own(seed: u64, sensor: u64) -> u64 {
+    seed ^ sensor.rotate_left(32)
+}
+
 /// Spreads one word's bits over all 64.
 #[inline]
 pub(super) fn mix(word: u64) -> u64 {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::fleet::Fleet;
-use super::hash::{hash, unit};
+use super::hash::{self, hash, unit};
 use super::report::RunManifest;
 use super::signal::{STATUS_SPELL_MS, status};
 use super::{Simulation, transport};
@@ -100,7 +100,7 @@ fn events_of(
     sensor: u64,
     hour_start_ms: i64,
 ) -> impl Iterator<Item = LifecycleEvent> {
-    let own = Own { seed: seed ^ sensor.rotate_left(32), sensor, hour_start_ms };
+    let own = Own { seed: hash::own(seed, sensor), sensor, hour_start_ms };
     let zone_offset_ms = fleet.site_of(sensor).zone_offset_ms;
     let mut events: Vec<LifecycleEvent> = own.faults(seed).collect();
     events.extend(own.maintenance(zone_offset_ms));

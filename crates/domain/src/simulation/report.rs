@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::AnomalySpec;
-use super::fleet::FleetSpec;
+use super::fleet::{FleetSpec, SENSORS_PER_SITE};
 use super::schedule::Schedule;
 use super::transport::{FateCounts, TransportSpec};
 
@@ -42,6 +42,11 @@ impl Shard {
     /// Tells whether the sensors of a site belong to this part.
     pub fn has_site(self, site: u64) -> bool {
         self.of == 1 || site % self.of == self.number
+    }
+
+    /// Tells whether a sensor belongs to this part.
+    pub fn has_sensor(self, sensor: u64) -> bool {
+        self.has_site(sensor / SENSORS_PER_SITE)
     }
 
     /// Tells whether this is the only part.

@@ -10,7 +10,8 @@ pub mod profile;
 pub use profile::{Piece, Profile, ProfileError, Then};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
-const NS_PER_MS: u64 = 1_000_000;
+/// Nanoseconds in a millisecond.
+pub const NS_PER_MS: u64 = 1_000_000;
 
 /// A rate as an exact fraction: so many readings in so many nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

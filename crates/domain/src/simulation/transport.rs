@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::hash::{hash, symmetric, unit};
+use super::hash::{hash, own, symmetric, unit};
 use super::schedule::Schedule;
 use crate::hour::{HOUR_MS, hour_start_ms};
 
@@ -253,10 +253,6 @@ pub(super) fn clock_skew_ms(seed: u64, spec: &TransportSpec, sensor: u64, time_m
     #[expect(clippy::cast_possible_truncation, reason = "below a minute")]
     let skew_ms = libm::round(drift * since_sync_ms as f64 / MILLION) as i64;
     skew_ms
-}
-
-fn own(seed: u64, sensor: u64) -> u64 {
-    seed ^ sensor.rotate_left(32)
 }
 
 /// Maps a draw to a number of the range.

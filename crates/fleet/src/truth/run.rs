@@ -37,9 +37,8 @@ impl Run {
 
     /// Returns the sensors of the part of the run that the report is of.
     pub(crate) fn sensors(&self) -> impl Iterator<Item = u64> {
-        let fleet = self.simulation.fleet();
-        let site = |sensor: u64| fleet.site_number_of(sensor) as u64;
-        (0..fleet.sensors()).filter(move |sensor| self.shard.has_site(site(*sensor)))
+        let sensors = 0..self.simulation.fleet().sensors();
+        sensors.filter(|sensor| self.shard.has_sensor(*sensor))
     }
 
     pub(crate) fn sensor_id(&self, sensor: u64) -> String {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use domain::simulation::Rate;
 use domain::simulation::schedule::profile::{PIECE_MAX_NS, RATE_MAX_MILLI};
-use domain::simulation::schedule::{Load, Piece, Profile, ProfileError, Then};
+use domain::simulation::schedule::{Load, NS_PER_MS, Piece, Profile, ProfileError, Then};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::decimal::Thousandths;
@@ -14,7 +14,6 @@ use crate::decimal::Thousandths;
 pub(super) const ALLOWED: &str = "constant, ramp:RATE:SEC, steps:RATE@SEC,RATE@SEC,..., \
                                   sine:PERCENT:SEC, burst:RATE:SEC:EVERY_SEC, daily or trace:FILE";
 
-const NS_PER_MS: u64 = 1_000_000;
 const HOUR_NS: u64 = 3_600_000 * NS_PER_MS;
 const DAY_MS: i64 = 86_400_000;
 /// Straight pieces of a sine wave: its rate is off by less than 0.13 % of its swing.

@@ -1,7 +1,7 @@
 //! What a sensor says while it is under an anomaly.
 
 use super::super::fleet::Fleet;
-use super::super::hash::{hash, symmetric};
+use super::super::hash::{hash, own, symmetric};
 use super::super::signal::{self, Decimal};
 use super::event::{Event, stream};
 use super::{AnomalyKind, DURATION_MAX_MS};
@@ -53,8 +53,7 @@ const fn lowest(kind: SensorKind) -> f64 {
 
 /// White and uniform, with a standard deviation of 1.
 fn noise(seed: u64, sensor: u64, ts_ms: i64) -> f64 {
-    let own = seed ^ sensor.rotate_left(32);
-    3.0_f64.sqrt() * symmetric(hash(own, stream::NOISE, ts_ms.cast_unsigned()))
+    3.0_f64.sqrt() * symmetric(hash(own(seed, sensor), stream::NOISE, ts_ms.cast_unsigned()))
 }
 
 /// Above 0 in the first millisecond of an event, 1 in its last.
