@@ -2,9 +2,12 @@
 //! hold.
 //!
 //! `reading` and `event` are the data contracts of the two topics, on what `contract` says of both,
-//! `dead_letter` that of the topic beside them, and `simulation` the fleet that fills them. Nothing
-//! in here reads a clock, a file or a socket.
+//! `dead_letter` that of the topic beside them, `aggregate` and `alert` those of what is computed
+//! from them, and `simulation` the fleet that fills them. Nothing in here reads a clock, a file or
+//! a socket.
 
+pub mod aggregate;
+pub mod alert;
 pub mod contract;
 pub mod dead_letter;
 pub mod event;
@@ -14,6 +17,8 @@ pub mod partitioner;
 pub mod reading;
 pub mod simulation;
 
+pub use aggregate::Aggregate;
+pub use alert::Alert;
 pub use contract::ContractError;
 pub use event::{Event, EventKind};
 pub use kind::SensorKind;
