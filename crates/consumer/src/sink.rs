@@ -2,30 +2,31 @@
 //! Kafka.
 
 mod dead_letters;
-mod schema;
 mod statements;
+mod tables;
 mod values;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use runtime::Shutdown;
-use runtime::cassandra::{self, ConsistencyLevel};
+use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
+use runtime::cassandra::schema::{self, Lifetimes, SchemaError};
+use runtime::cassandra::{self, ConsistencyLevel, Lifetime};
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use tokio::sync::Mutex;
 use tracing::info;
 
-use crate::error::{ConsumerError, Disposition, needs_new_session, write_disposition};
+use crate::error::ConsumerError;
 use crate::pipeline::batch::RowBatch;
 use crate::pipeline::record::Stream;
 use crate::pipeline::site::SiteWrite;
 use crate::pipeline::{Ticket, Write};
 use crate::settings::ConsumerSettings;
 use dead_letters::DeadLetters;
-use schema::{SchemaError, TimesToLive};
 use statements::Statements;
-use values::Lifetime;
+use tables::{EVENTS, READINGS};
 
 /// How a write ended.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ pub(crate) struct Sink {
     connection: RwLock<Arc<Connection>>,
     /// Held by whoever connects anew.
     renewal: Mutex<()>,
-    times_to_live: TimesToLive,
+    lifetimes: Lifetimes,
     dead_letters: DeadLetters,
 }
 
@@ -81,7 +82,7 @@ pub(crate) async fn connect(
     };
     Ok(Some(Sink {
         connection: RwLock::new(Arc::new(Connection { session, statements: prepared.statements })),
-        times_to_live: prepared.times_to_live,
+        lifetimes: prepared.lifetimes,
         dead_letters: DeadLetters::new(settings)?,
         renewal: Mutex::new(()),
         settings: settings.clone(),
@@ -91,7 +92,10 @@ pub(crate) async fn connect(
 impl Sink {
     /// Returns how long after its event time a row of the stream expires.
     pub(crate) fn time_to_live(&self, stream: Stream) -> Option<Duration> {
-        self.times_to_live.of(stream)
+        self.lifetimes.of(match stream {
+            Stream::Readings => &READINGS,
+            Stream::Events => &EVENTS,
+        })
     }
 
     /// Tries to write, once.
@@ -133,10 +137,8 @@ impl Sink {
         Connection { session, statements }: &Connection,
         batch: &RowBatch,
     ) -> Result<(), ExecutionError> {
-        let time_to_live = self.times_to_live.of(batch.stream());
-        let time_to_live_ms =
-            time_to_live.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        let rows = values::rows(batch, Lifetime { time_to_live_ms, now_ms: now_ms() });
+        let lifetime = Lifetime::new(self.time_to_live(batch.stream()), now_ms());
+        let rows = values::rows(batch, lifetime);
         let inserts = statements.rows(batch);
         if let [row] = rows.as_slice() {
             return session.execute_unpaged(&inserts.first, row).await.map(drop);
@@ -147,7 +149,8 @@ impl Sink {
 
     /// Decides whether one row alone is to blame: not if the tables have become others (I5).
     async fn judge(&self, connection: &Connection, error: ExecutionError) -> Outcome {
-        match schema::check(&connection.session, &self.settings.cassandra.keyspace).await {
+        let keyspace = &self.settings.cassandra.keyspace;
+        match schema::check(&connection.session, keyspace, &tables::ALL).await {
             Ok(_) => Outcome::Refused(error.to_string()),
             Err(SchemaError::Unanswered(_)) => Outcome::Failed(error.to_string()),
             Err(SchemaError::Missing(table)) => self.misfit(&[format!("{table} is gone")]),

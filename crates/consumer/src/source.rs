@@ -1,7 +1,6 @@
 //! Reads from Kafka on a thread of its own: polls, pauses under back-pressure, commits, and hands
 //! partitions over.
 
-mod committer;
 mod group;
 
 use std::sync::Arc;

@@ -1,4 +1,9 @@
-//! Cassandra: settings, a session that waits for the cluster, and the schema of `init.cql`.
+//! Cassandra: settings, a session that waits for the cluster, the schema of `init.cql`, and what
+//! the failure of a write means.
+
+pub mod failure;
+pub mod lifetime;
+pub mod schema;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +20,8 @@ use tracing::{info, warn};
 
 use crate::settings::{Reader, Setting};
 use crate::shutdown::Shutdown;
+
+pub use lifetime::Lifetime;
 
 /// Time between two attempts to connect, and so between two complaints.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(3);

@@ -1,4 +1,8 @@
-//! Kafka: the settings of every client, and the topics that producer and consumer agree on.
+//! Kafka: the settings of every client, the topics that the programs agree on, and what a member
+//! of a consumer group needs.
+
+pub mod committer;
+pub mod membership;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};

@@ -30,7 +30,7 @@ struct Mutant {
     file: String,
     find: String,
     replace: String,
-    /// Tests of the consumer that have to fail, as `cargo test` filters them ...
+    /// Tests of the file's crate that have to fail, as `cargo test` filters them ...
     test: Option<String>,
     /// ... or the case of the fault matrix that has to fail.
     chaos: Option<String>,
@@ -39,14 +39,14 @@ struct Mutant {
 /// What is to find a mutant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Harness {
-    Test(String),
+    Test { package: String, filter: String },
     Chaos(String),
 }
 
 impl fmt::Display for Harness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Test(filter) => write!(f, "tests `{filter}`"),
+            Self::Test { package, filter } => write!(f, "tests `{filter}` of {package}"),
             Self::Chaos(case) => write!(f, "chaos `{case}`"),
         }
     }
@@ -61,7 +61,10 @@ struct Catalogue {
 impl Mutant {
     fn harness(&self) -> Result<Harness> {
         match (&self.test, &self.chaos) {
-            (Some(filter), None) => Ok(Harness::Test(filter.clone())),
+            (Some(filter), None) => {
+                let package = self.file.split('/').nth(1).unwrap_or_default().to_owned();
+                Ok(Harness::Test { package, filter: filter.clone() })
+            }
             (None, Some(case)) => Ok(Harness::Chaos(case.clone())),
             _ => bail!("mutant {} needs either `test` or `chaos`", self.name),
         }
@@ -201,20 +204,22 @@ impl Copy {
         cargo
     }
 
+    fn test(&self, package: &str, how: &str) -> Command {
+        self.cargo(&["test", "--package", package, "--all-features", "--lib", how])
+    }
+
     fn build(&self, interrupt: &Interrupt, harness: &Harness) -> Result<()> {
-        let arguments: &[&str] = match harness {
-            Harness::Test(_) => &["test", "--package", "consumer", "--lib", "--no-run"],
-            Harness::Chaos(_) => &["build", "--package", "consumer"],
+        let mut build = match harness {
+            Harness::Test { package, .. } => self.test(package, "--no-run"),
+            Harness::Chaos(_) => self.cargo(&["build", "--package", "consumer"]),
         };
-        interrupt.run(&mut self.cargo(arguments), BUILD_LIMIT).map(drop)
+        interrupt.run(&mut build, BUILD_LIMIT).map(drop)
     }
 
     /// Succeeds if the harness finds nothing wrong.
     fn run(&self, workspace: &Workspace, interrupt: &Interrupt, harness: &Harness) -> Result<()> {
         let mut command = match harness {
-            Harness::Test(filter) => {
-                self.cargo(&["test", "--package", "consumer", "--lib", "--", filter])
-            }
+            Harness::Test { package, filter } => self.test(package, filter),
             Harness::Chaos(case) => {
                 let mut chaos = workspace.command(workspace.program("chaos"));
                 chaos.args(["--nodes", "1", "--only", case]);
@@ -224,7 +229,7 @@ impl Copy {
         };
         let output = interrupt.run(&mut command, RUN_LIMIT)?;
         // A filter that matches nothing would pass whatever is wrong.
-        let ran = !matches!(harness, Harness::Test(_)) || !output.contains(" 0 passed");
+        let ran = !matches!(harness, Harness::Test { .. }) || !output.contains(" 0 passed");
         ensure!(ran, "{} ran no test", command::line(&command));
         Ok(())
     }

@@ -10,10 +10,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
+use runtime::cassandra::failure::Disposition;
 use runtime::kafka::TopicSpec;
 
 use super::Outcome;
-use crate::error::{ConsumerError, Disposition, dead_letter_disposition};
+use crate::error::{ConsumerError, dead_letter_disposition};
 use crate::pipeline::record::{DeadLetter, Stream};
 use crate::settings::ConsumerSettings;
 

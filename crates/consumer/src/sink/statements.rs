@@ -4,22 +4,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use runtime::Shutdown;
+use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tracing::warn;
 
-use crate::error::{ConsumerError, is_worth_waiting};
+use crate::error::ConsumerError;
 use crate::pipeline::batch::RowBatch;
 use crate::pipeline::record::Stream;
 use crate::pipeline::site::SiteWrite;
 use crate::settings::ConsumerSettings;
 
-use super::schema::{
-    self, Column, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES, SchemaError, Table,
-    TimesToLive,
-};
+use super::tables::{self, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES};
 
 /// Time between two looks for tables that are not there yet.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
@@ -109,7 +107,7 @@ fn unlogged(consistency: Consistency) -> Batch {
 /// What the tables are and how they are written to.
 pub(super) struct Prepared {
     pub(super) statements: Statements,
-    pub(super) times_to_live: TimesToLive,
+    pub(super) lifetimes: Lifetimes,
 }
 
 /// Compares the tables and prepares everything, waiting for tables that are not there yet; `None`
@@ -123,8 +121,7 @@ pub(super) async fn prepare(
         let error = match attempt(session, settings).await {
             Ok(prepared) => return Ok(Some(prepared)),
             Err(SchemaError::Misfit(problems)) => return Err(misfit(settings, &problems)),
-            Err(SchemaError::Missing(table)) => format!("{table} is missing"),
-            Err(SchemaError::Unanswered(error)) => error,
+            Err(error @ (SchemaError::Missing(_) | SchemaError::Unanswered(_))) => error,
         };
         warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
         if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
@@ -144,12 +141,13 @@ pub(super) async fn attempt(
     settings: &ConsumerSettings,
 ) -> Result<Prepared, SchemaError> {
     let keyspace = &settings.cassandra.keyspace;
-    let times_to_live = schema::check(session, keyspace).await?;
+    let lifetimes = schema::check(session, keyspace, &tables::ALL).await?;
     let consistency = settings.consistency.into();
     let latest_consistency = settings.latest_consistency.into();
     let (columns, statics) = (READINGS.columns, READINGS_STATIC);
     let prepare = async |table: &Table, columns, consistency, expires| {
-        prepare_one(session, &insert(keyspace, table, columns, expires), consistency).await
+        let insert = schema::insert(keyspace, table, columns, expires);
+        schema::prepare(session, &insert, consistency).await
     };
     let first = prepare(&READINGS, columns, consistency, true).await?;
     let next = prepare(&READINGS, &columns[..columns.len() - statics], consistency, true).await?;
@@ -163,31 +161,5 @@ pub(super) async fn attempt(
         site: prepare(&SITES, SITES.columns, latest_consistency, false).await?,
         latest_consistency,
     };
-    Ok(Prepared { statements, times_to_live })
-}
-
-/// The write timestamp, and where rows expire the time to live, follow the columns.
-fn insert(keyspace: &str, table: &Table, columns: &[Column], expires: bool) -> String {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let marks = vec!["?"; columns.len()].join(", ");
-    let (table, names) = (table.name, names.join(", "));
-    let using = if expires { "TIMESTAMP ? AND TTL ?" } else { "TIMESTAMP ?" };
-    format!("INSERT INTO {keyspace}.{table} ({names}) VALUES ({marks}) USING {using}")
-}
-
-async fn prepare_one(
-    session: &Session,
-    insert: &str,
-    consistency: Consistency,
-) -> Result<PreparedStatement, SchemaError> {
-    let mut statement = session.prepare(insert).await.map_err(|error| {
-        if is_worth_waiting(&error) {
-            SchemaError::Unanswered(error.to_string())
-        } else {
-            SchemaError::Misfit(vec![format!("`{insert}`: {error}")])
-        }
-    })?;
-    statement.set_is_idempotent(true);
-    statement.set_consistency(consistency);
-    Ok(statement)
+    Ok(Prepared { statements, lifetimes })
 }

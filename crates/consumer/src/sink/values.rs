@@ -2,11 +2,11 @@
 //! statements' columns.
 
 use domain::reading::Location;
+use runtime::cassandra::Lifetime;
 use scylla::serialize::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
-use super::schema;
 use crate::pipeline::batch::{Cells, RowBatch, RowView};
 use crate::pipeline::site::{LatestReading, SiteWrite};
 
@@ -36,30 +36,6 @@ fn int(writer: &mut RowWriter<'_>, value: i32) -> Written {
 /// of two readings for the same cell the newer one stays.
 fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
     bigint(writer, ts_ms.saturating_mul(1_000))
-}
-
-/// When rows expire.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lifetime {
-    /// How long after its event time a row expires, in milliseconds; `None` is never.
-    pub(super) time_to_live_ms: Option<i64>,
-    /// The time of the write, epoch milliseconds.
-    pub(super) now_ms: i64,
-}
-
-impl Lifetime {
-    /// Returns the time to live of a row written now, in seconds, so that it ends when it would
-    /// have, had it been written at its event time: a replay keeps no row longer (I3).
-    fn left_s(self, ts_ms: i64) -> i32 {
-        const NEVER: i32 = 0;
-        let Some(time_to_live_ms) = self.time_to_live_ms else {
-            return NEVER;
-        };
-        let left_ms = ts_ms.saturating_add(time_to_live_ms) - self.now_ms;
-        // It may have expired since it was taken in, and 0 would keep it for good.
-        let seconds = (left_ms / 1_000).max(1);
-        i32::try_from(seconds).unwrap_or(i32::MAX).min(schema::TIME_TO_LIVE_MAX_S)
-    }
 }
 
 /// One row of `readings` or `events`.
@@ -177,29 +153,20 @@ impl SerializeRow for SiteValues<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    use super::schema::Table;
+    use runtime::cassandra::schema::Table;
+
     use super::*;
     use crate::pipeline::ledger::RecordOffset;
     use crate::pipeline::record::{Content, Record, Stream};
+    use crate::sink::tables::{EVENTS, READINGS};
 
     const TS_MS: i64 = 1_764_000_000_123;
-    const DAY_MS: i64 = 86_400_000;
+    const DAY: Duration = Duration::from_hours(24);
 
     fn lifetime(now_ms: i64) -> Lifetime {
-        Lifetime { time_to_live_ms: Some(DAY_MS), now_ms }
-    }
-
-    #[test]
-    fn a_row_expires_at_the_same_moment_whenever_it_is_written() {
-        let left_s = |now_ms| lifetime(now_ms).left_s(TS_MS);
-        assert_eq!(left_s(TS_MS), 86_400);
-        assert_eq!(left_s(TS_MS + 3_600_000), 82_800);
-        assert_eq!(left_s(TS_MS - 60_000), 86_460, "a clock that is ahead");
-        assert_eq!(left_s(TS_MS + DAY_MS), 1, "0 would mean for good");
-        let forever = Lifetime { time_to_live_ms: None, now_ms: TS_MS };
-        assert_eq!(forever.left_s(TS_MS), 0);
+        Lifetime::new(Some(DAY), now_ms)
     }
 
     /// A record that is a reading and an event at once: what it is taken for is up to the stream.
@@ -237,7 +204,7 @@ mod tests {
     /// I3: of the time of the write, nothing is in a row but what is left of its life.
     #[test]
     fn a_replay_writes_the_same_cells_with_the_same_timestamp() {
-        let tables = [(Stream::Readings, &schema::READINGS), (Stream::Events, &schema::EVENTS)];
+        let tables = [(Stream::Readings, &READINGS), (Stream::Events, &EVENTS)];
         for (stream, table) in tables {
             let (first, replay) = (cells(stream, TS_MS + 20), cells(stream, TS_MS + 5_000));
             assert_eq!(first.len(), table.columns.len() + 2);
@@ -265,8 +232,8 @@ mod tests {
         };
         let key = [("site_id", "s"), ("sensor_id", "s/1"), ("run", "r")];
         let readings = [&key[..], &[("unit", "lx"), ("status", "ok")]].concat();
-        assert_eq!(texts(Stream::Readings, &schema::READINGS), expect(&readings));
+        assert_eq!(texts(Stream::Readings, &READINGS), expect(&readings));
         let events = [&key[..], &[("event", "battery"), ("detail", "80")]].concat();
-        assert_eq!(texts(Stream::Events, &schema::EVENTS), expect(&events));
+        assert_eq!(texts(Stream::Events, &EVENTS), expect(&events));
     }
 }

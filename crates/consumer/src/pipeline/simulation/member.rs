@@ -68,7 +68,7 @@ struct Committer {
     failed: bool,
 }
 
-/// See `Membership` in `source/group.rs`.
+/// See `runtime::kafka::membership`.
 #[derive(Debug)]
 struct Membership {
     last_poll_ms: u64,

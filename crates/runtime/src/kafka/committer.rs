@@ -15,7 +15,7 @@ use rdkafka::error::KafkaError;
 
 /// Sends commits to the thread and hears how they end.
 #[derive(Clone, Debug)]
-pub(super) struct Committer {
+pub struct Committer {
     shared: Arc<Shared>,
 }
 
@@ -38,12 +38,12 @@ struct State {
 
 impl Committer {
     /// Makes a committer that does nothing until it is started.
-    pub(super) fn idle() -> Self {
+    pub fn idle() -> Self {
         Self { shared: Arc::default() }
     }
 
     /// Starts the thread, which holds the consumer until [`Self::end`].
-    pub(super) fn start<C>(&self, consumer: Arc<BaseConsumer<C>>) -> io::Result<()>
+    pub fn start<C>(&self, consumer: Arc<BaseConsumer<C>>) -> io::Result<()>
     where
         C: ConsumerContext + 'static,
     {
@@ -57,12 +57,12 @@ impl Committer {
     }
 
     /// Tells whether no commit is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         !self.shared.lock().under_way
     }
 
     /// Sends a commit on its way; none may be under way.
-    pub(super) fn commit(&self, offsets: TopicPartitionList) {
+    pub fn commit(&self, offsets: TopicPartitionList) {
         let mut state = self.shared.lock();
         debug_assert!(!state.under_way, "one commit at a time");
         // There is one place in the channel and it is free.
@@ -71,17 +71,17 @@ impl Committer {
     }
 
     /// Returns, once, when a commit that worked was sent.
-    pub(super) fn take_success(&self) -> Option<Instant> {
+    pub fn take_success(&self) -> Option<Instant> {
         std::mem::take(&mut self.shared.lock().succeeded)
     }
 
     /// Returns the failure of an earlier commit, once.
-    pub(super) fn take_failure(&self) -> Option<KafkaError> {
+    pub fn take_failure(&self) -> Option<KafkaError> {
         self.shared.lock().failure.take()
     }
 
     /// Waits until no commit is under way; returns whether that came true in time.
-    pub(super) fn wait(&self, deadline: Instant) -> bool {
+    pub fn wait(&self, deadline: Instant) -> bool {
         let mut state = self.shared.lock();
         while state.under_way {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -95,7 +95,7 @@ impl Committer {
     }
 
     /// Ends the thread, which gives back the consumer; one that hangs in a commit is left behind.
-    pub(super) fn end(&self) {
+    pub fn end(&self) {
         let mut state = self.shared.lock();
         state.requests = None;
         let thread = state.thread.take().filter(|_| !state.under_way);
