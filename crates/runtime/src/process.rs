@@ -74,7 +74,27 @@ impl Process {
     {
         let read = |reader: &mut Reader| Shell::read(reader, &read);
         let face = Face::new(self.name, self.about, read);
-        self.launch(&face, |_only| read, run)
+        self.launch(&face, |_only| &read, run)
+    }
+
+    /// The same for a process that also does other things on request: its first argument names the
+    /// action.
+    pub fn main_with_actions<S, F>(
+        self,
+        read: fn(&mut Reader) -> S,
+        actions: &[Action<S>],
+        run: F,
+    ) -> ExitCode
+    where
+        F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
+    {
+        let own = Face::new(self.name, self.about, |reader| Shell::read(reader, read));
+        let face = Face { actions: faces(actions), ..own };
+        let read_of = |place: Option<usize>| {
+            let read = place.map_or(read, |place| actions[place].read);
+            move |reader: &mut Reader| Shell::read(reader, read)
+        };
+        self.launch(&face, read_of, run)
     }
 
     /// The same for a process that does one of several things and then ends: its first argument
@@ -83,27 +103,29 @@ impl Process {
     where
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
-        let faces = actions.iter().map(|Action { name, about, read }| {
-            Face::new(name, about, |reader| Shell::read(reader, read))
-        });
         let (name, about) = (self.name, self.about);
-        let face = Face { name, about, settings: Vec::new(), actions: faces.collect() };
-        let read_of = |place: usize| {
-            let read = actions[place].read;
+        let face = Face { name, about, settings: Vec::new(), actions: faces(actions) };
+        let read_of = |place: Option<usize>| {
+            let read = actions[place.unwrap_or(0)].read;
             move |reader: &mut Reader| Shell::read(reader, read)
         };
         self.launch(&face, read_of, run)
     }
 
-    fn launch<S, R, F>(self, face: &Face, read_of: impl FnOnce(usize) -> R, run: F) -> ExitCode
+    fn launch<S, R, F>(
+        self,
+        face: &Face,
+        read_of: impl FnOnce(Option<usize>) -> R,
+        run: F,
+    ) -> ExitCode
     where
         R: Fn(&mut Reader) -> Shell<S>,
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
         match invocation(face, std::env::vars().collect(), std::env::args_os()) {
             Invocation::Run { action, values } => self.start(values, read_of(action), run),
-            // Only a process without actions stays long enough to be asked.
-            Invocation::Healthcheck(values) => self.healthcheck(values, read_of(0)),
+            // Only what is done unasked stays long enough to be asked.
+            Invocation::Healthcheck(values) => self.healthcheck(values, read_of(None)),
             Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
             Invocation::Misuse(text) => misuse(&text),
         }
@@ -156,6 +178,13 @@ impl Process {
             Err(why) => say(&mut io::stderr(), &(why + "\n"), ExitCode::FAILURE),
         }
     }
+}
+
+fn faces<S>(actions: &[Action<S>]) -> Vec<Face> {
+    let face = |Action { name, about, read }: &Action<S>| {
+        Face::new(name, about, |reader| Shell::read(reader, read))
+    };
+    actions.iter().map(face).collect()
 }
 
 async fn supervise<S, F>(shell: Shell<S>, run: F) -> anyhow::Result<ExitCode>

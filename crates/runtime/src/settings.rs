@@ -37,8 +37,17 @@ impl Setting {
 
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
-        const GROUPS: [&str; 8] =
-            ["PRODUCER_", "CONSUMER_", "AUDIT_", "DLQ_", "FLEET_", "IOT_", "KAFKA_", "CASSANDRA_"];
+        const GROUPS: [&str; 9] = [
+            "PRODUCER_",
+            "CONSUMER_",
+            "ANALYTICS_",
+            "AUDIT_",
+            "DLQ_",
+            "FLEET_",
+            "IOT_",
+            "KAFKA_",
+            "CASSANDRA_",
+        ];
         let own = GROUPS.iter().find_map(|group| self.name.strip_prefix(group));
         own.unwrap_or(self.name).to_lowercase().replace('_', "-")
     }

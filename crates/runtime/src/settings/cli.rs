@@ -20,7 +20,8 @@ pub struct Face {
     pub about: &'static str,
     /// Its settings.
     pub settings: Vec<Described>,
-    /// What it does on request; with any, one has to be named.
+    /// What it does on request. A program without settings of its own does nothing else, so that
+    /// one has to be named.
     pub actions: Vec<Self>,
 }
 
@@ -53,8 +54,8 @@ impl Face {
 pub enum Invocation {
     /// Run with these values, by environment name.
     Run {
-        /// Which of its actions, from 0; 0 also for a program without.
-        action: usize,
+        /// Which of its actions, from 0; `None` is what it does unasked.
+        action: Option<usize>,
         /// The values.
         values: BTreeMap<String, String>,
     },
@@ -85,7 +86,7 @@ pub fn invocation(
         let place = program.actions.iter().position(|action| action.name == name)?;
         Some((place, &program.actions[place], given))
     });
-    let (place, face, given) = action.unwrap_or((0, program, &matches));
+    let (face, given) = action.map_or((program, &matches), |(_, face, given)| (face, given));
     let mut values = environment;
     for Described { setting, .. } in &face.settings {
         if let Some(value) = given.get_one::<String>(setting.name) {
@@ -94,7 +95,7 @@ pub fn invocation(
     }
     match (chosen, action) {
         (Some(_), None) => Invocation::Healthcheck(values),
-        _ => Invocation::Run { action: place, values },
+        _ => Invocation::Run { action: action.map(|(place, ..)| place), values },
     }
 }
 
@@ -104,14 +105,14 @@ fn command(program: &Face) -> Command {
             .about("Print the reference of the settings, as a Markdown table")
             .hide(true),
     );
-    if program.actions.is_empty() {
-        return command.subcommand(
+    let command = command.subcommands(program.actions.iter().map(face_command));
+    if !program.settings.is_empty() {
+        return command.disable_help_subcommand(true).subcommand(
             Command::new("healthcheck")
                 .about("Ask the running process, at HEALTH_ADDRESS, whether it is healthy"),
         );
     }
     command
-        .subcommands(program.actions.iter().map(face_command))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)

@@ -75,7 +75,7 @@ fn every_bad_value_is_named_at_once() {
 fn a_flag_wins_over_the_environment() {
     let environment = [("KAFKA_NUM_PARTITIONS", "6"), ("PRODUCER_SEED", "1")];
     let invocation = invoke(&environment, &["--num-partitions", "3"]);
-    let Invocation::Run { action: 0, values } = invocation else {
+    let Invocation::Run { action: None, values } = invocation else {
         panic!("the process is to run");
     };
     assert_eq!(read(&mut Reader::new(values)).0, 3);
@@ -116,7 +116,7 @@ fn an_action_has_settings_of_its_own() {
         (&["clear", "--dry-run", "false"], [Some("6"), Some("false")]),
     ] {
         let invocation = act(&[("KAFKA_NUM_PARTITIONS", "6")], arguments);
-        let Invocation::Run { action: 1, values } = invocation else {
+        let Invocation::Run { action: Some(1), values } = invocation else {
             panic!("{arguments:?} is to run");
         };
         let found = ["KAFKA_NUM_PARTITIONS", "DLQ_DRY_RUN"].map(|name| values.get(name));
@@ -132,4 +132,18 @@ fn a_program_with_actions_needs_one() {
     assert!(matches!(act(&[], &["burn"]), Invocation::Misuse(_)));
     let Invocation::Print(table) = act(&[], &["settings"]) else { panic!("the reference") };
     assert_eq!(table.lines().count(), 2 + 2, "{table}");
+}
+
+#[test]
+fn a_service_does_other_things_on_request() {
+    let clear = Face::new("clear", "clears", |reader| reader.number(PARTITIONS, 1..=10_000));
+    let service = Face { actions: vec![clear], ..Face::new("service", "tests", read) };
+    let invoke = |arguments: &[&str]| {
+        let arguments = ["service"].iter().chain(arguments).map(OsString::from);
+        invocation(&service, given(&[]), arguments)
+    };
+    assert!(matches!(invoke(&[]), Invocation::Run { action: None, .. }));
+    assert!(matches!(invoke(&["clear"]), Invocation::Run { action: Some(0), .. }));
+    assert!(matches!(invoke(&["healthcheck"]), Invocation::Healthcheck(_)));
+    assert!(matches!(invoke(&["--nonsense"]), Invocation::Misuse(_)));
 }
