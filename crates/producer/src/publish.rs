@@ -133,11 +133,15 @@ impl Publisher {
     fn follow(&mut self, pace: &mut Pace, shutdown: &Shutdown) -> Result<(), ProducerError> {
         while !shutdown.is_stopping() {
             let now_ns = self.assignment.clock.now_ns();
-            if !self.publish_held(now_ns)? {
+            let step = pace.step(now_ns);
+            // What is held back keeps its place among overdue readings: so history has the disorder
+            // that it would have had.
+            let schedule_ns = if step == Step::Done { now_ns } else { now_ns - pace.debt_ns() };
+            if !matches!(step, Step::Send(_)) && !self.publish_held(schedule_ns)? {
                 self.sleep(FULL_PAUSE);
                 continue;
             }
-            match pace.step(now_ns) {
+            match step {
                 Step::Done if self.held.next().is_none() => break,
                 Step::Done => self.sleep(self.held.pause(now_ns, SLEEP_MAX)),
                 Step::Sleep(duration) => self.sleep(self.held.pause(now_ns, duration)),
@@ -177,7 +181,7 @@ impl Publisher {
         self.assignment.progress.announce(end);
         let mut batch = Batch::default();
         let mut next = first;
-        while next < end && self.handle(next, now_ns, &mut batch)? {
+        while next < end && self.release_before(next)? && self.handle(next, now_ns, &mut batch)? {
             next += 1;
         }
         deliveries.pass_over(&batch.passed_over);
@@ -187,6 +191,16 @@ impl Publisher {
             self.assignment.progress.batch(schedule, first, count, sent, &fates, now_ns);
         }
         Ok(next - first)
+    }
+
+    /// Sends what was held back and is to be sent before this reading is due; returns whether the
+    /// client had room.
+    fn release_before(&mut self, index: u64) -> Result<bool, ProducerError> {
+        if self.held.next().is_none() {
+            return Ok(true);
+        }
+        let due_ns = self.assignment.simulation.manifest().schedule.due_ns(index);
+        self.publish_held(due_ns)
     }
 
     /// Decides about one reading, and sends it if that is to be done now; returns whether the
