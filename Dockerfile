@@ -21,11 +21,12 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 WORKDIR /src
 ENV CARGO_PROFILE_RELEASE_DEBUG=false
 COPY --from=manifests /src ./
-RUN cargo build --release --locked -p producer -p consumer -p audit -p dlq -p fleet
+RUN cargo build --release --locked -p producer -p consumer -p analytics -p audit -p dlq -p fleet
 # Files keep the time of the checkout, which may lie before the layer above: touched, they count as new.
 COPY crates crates
+COPY infra/analytics infra/analytics
 RUN find crates -name '*.rs' -exec touch {} + \
- && cargo build --release --frozen -p producer -p consumer -p audit -p dlq -p fleet
+ && cargo build --release --frozen -p producer -p consumer -p analytics -p audit -p dlq -p fleet
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Sensorium" \
@@ -35,7 +36,7 @@ LABEL org.opencontainers.image.title="Sensorium" \
 RUN groupadd --gid 10001 sensorium \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sensorium \
  && install -d -o sensorium -g sensorium /var/lib/sensorium/runs
-COPY --from=build /src/target/release/producer /src/target/release/consumer /src/target/release/audit \
-     /src/target/release/dlq /src/target/release/fleet /usr/local/bin/
+COPY --from=build /src/target/release/producer /src/target/release/consumer /src/target/release/analytics \
+     /src/target/release/audit /src/target/release/dlq /src/target/release/fleet /usr/local/bin/
 USER 10001:10001
 CMD ["producer"]

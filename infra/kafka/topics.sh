@@ -10,7 +10,8 @@
 #   sensor-alerts          1 x ( 64 + 16) MiB    80 MiB
 #   sensor-aggregates      3 x ( 64 + 16) MiB   240 MiB
 #   sensor-readings-dlq   12 x ( 16 + 16) MiB   384 MiB
-#                                              3152 MiB
+#   sensor-readings-late   3 x ( 16 + 16) MiB    96 MiB
+#                                              3248 MiB
 #
 # A dead letter is as large as any record and its headers: hence its own limit, and segments above it.
 set -euo pipefail
@@ -20,6 +21,9 @@ replication=${KAFKA_REPLICATION_FACTOR:-1}
 readings=${KAFKA_TOPIC_NAME:-sensor-readings}
 events=${KAFKA_EVENTS_TOPIC_NAME:-sensor-events}
 dead_letters=${KAFKA_DLQ_TOPIC_NAME:-sensor-readings-dlq}
+aggregates=${KAFKA_AGGREGATES_TOPIC_NAME:-sensor-aggregates}
+alerts=${KAFKA_ALERTS_TOPIC_NAME:-sensor-alerts}
+late=${KAFKA_LATE_TOPIC_NAME:-sensor-readings-late}
 readings_partitions=${KAFKA_NUM_PARTITIONS:-12}
 bin=/opt/kafka/bin
 mib=$((1024 * 1024))
@@ -52,6 +56,7 @@ ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB [RECORD_BY
 #      name                  partitions            days  MiB  MiB a segment  bytes a record
 ensure "$readings"           "$readings_partitions"   7  160  32
 ensure "$events"             3                       30   32  16
-ensure sensor-alerts         1                       90   64  16
-ensure sensor-aggregates     3                        7   64  16
+ensure "$alerts"             1                       90   64  16
+ensure "$aggregates"         3                        7   64  16
+ensure "$late"               3                       14   16  16
 ensure "$dead_letters"       "$readings_partitions"  14   16  16             10485760

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::SensorKind;
+
 /// One value at its event time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -65,6 +67,27 @@ pub struct Aggregate {
     pub motion: Option<Motion>,
 }
 
+/// An aggregate with its window, as it stands in a record of the topic of aggregates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowRecord {
+    /// The building.
+    pub site_id: String,
+    /// What is measured.
+    pub kind: SensorKind,
+    /// The sensor; `None` stands for all of the kind.
+    pub sensor_id: Option<String>,
+    /// Start of the window, in epoch milliseconds.
+    pub window_start: i64,
+    /// End of the window, in epoch milliseconds.
+    pub window_end: i64,
+    /// Readings that came after the window was closed: of two records, the one with more of them
+    /// holds.
+    pub revision: u64,
+    /// What the readings come to.
+    #[serde(flatten)]
+    pub aggregate: Aggregate,
+}
+
 /// Whose windows are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
@@ -83,7 +106,7 @@ impl Aggregate {
 
     /// Merges windows; `None` if there are none.
     ///
-    /// Mean and variance follow Chan, Golub and LeVeque ("Updating formulae and a pairwise
+    /// Mean and variance follow Chan and others ("Updating formulae and a pairwise
     /// algorithm for computing sample variances", 1979). The result depends on the order of the
     /// parts in its last bits: over time that of the windows, over sensors that of their ids.
     pub fn merge(parts: impl IntoIterator<Item = Self>, how: Merge) -> Option<Self> {

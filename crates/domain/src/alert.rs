@@ -31,6 +31,16 @@ impl Severity {
     }
 }
 
+impl FromStr for Severity {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Info, Self::Warning, Self::Critical];
+        let found = all.into_iter().find(|severity| severity.name() == name);
+        found.ok_or_else(|| UnknownName { what: "severity", name: name.to_owned() })
+    }
+}
+
 /// What has become of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,19 +71,24 @@ impl fmt::Display for AlertState {
 }
 
 impl FromStr for AlertState {
-    type Err = UnknownState;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, UnknownState> {
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
         let all = [Self::Open, Self::Cleared, Self::Withdrawn];
         let found = all.into_iter().find(|state| state.name() == name);
-        found.ok_or_else(|| UnknownState(name.to_owned()))
+        found.ok_or_else(|| UnknownName { what: "state", name: name.to_owned() })
     }
 }
 
-/// A name that is no state of an alert.
+/// A name that no state or severity of an alert has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no state of an alert")]
-pub struct UnknownState(pub String);
+#[error("`{name}` is no {what} of an alert")]
+pub struct UnknownName {
+    /// State or severity.
+    pub what: &'static str,
+    /// The name.
+    pub name: String,
+}
 
 /// One episode of one rule on one sensor, as it stands in a record of the alert topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,4 +117,7 @@ pub struct Alert {
     pub value: f64,
     /// The level that it passed.
     pub threshold: f64,
+    /// Whether this is said of an unfinished window, so that it may be taken back.
+    #[serde(default)]
+    pub provisional: bool,
 }

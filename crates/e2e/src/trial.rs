@@ -89,6 +89,10 @@ impl Trial {
             ("KAFKA_DLQ_TOPIC_NAME", format!("dlq-{number}")),
             ("KAFKA_CONSUMER_GROUP_ID", format!("group-{number}")),
             ("KAFKA_DLQ_GROUP_ID", format!("redrive-{number}")),
+            ("KAFKA_AGGREGATES_TOPIC_NAME", format!("aggregates-{number}")),
+            ("KAFKA_ALERTS_TOPIC_NAME", format!("alerts-{number}")),
+            ("KAFKA_LATE_TOPIC_NAME", format!("late-{number}")),
+            ("ANALYTICS_GROUP_ID", format!("analytics-{number}")),
             ("CASSANDRA_CONTACT_POINTS", stack.contact_points()),
             ("CASSANDRA_KEYSPACE", format!("trial_{number}")),
             ("PRODUCER_REPORT_DIR", runs.clone()),
@@ -96,6 +100,7 @@ impl Trial {
             ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
             ("PRODUCER_CATCH_UP", "unlimited".into()),
             ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
+            ("ANALYTICS_PROGRESS_INTERVAL_SEC", "1".into()),
         ]);
         Ok(Self { settings, folder })
     }

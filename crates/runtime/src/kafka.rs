@@ -150,6 +150,21 @@ impl<'a> TopicSpec<'a> {
         Self { name, partitions: None, retention_days: 14, message_bytes_max }
     }
 
+    /// Returns the topic of the aggregates.
+    pub fn aggregates(name: &'a str) -> Self {
+        Self { name, partitions: Some(3), retention_days: 7, message_bytes_max: None }
+    }
+
+    /// Returns the topic of the alerts.
+    pub fn alerts(name: &'a str) -> Self {
+        Self { name, partitions: Some(1), retention_days: 90, message_bytes_max: None }
+    }
+
+    /// Returns the topic of the late readings.
+    pub fn late(name: &'a str) -> Self {
+        Self { name, partitions: Some(3), retention_days: 14, message_bytes_max: None }
+    }
+
     /// Returns the topic of the events.
     pub fn events(name: &'a str) -> Self {
         Self { name, partitions: Some(3), retention_days: 30, message_bytes_max: None }

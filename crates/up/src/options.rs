@@ -6,9 +6,9 @@ use clap::Parser;
 
 /// Run the whole pipeline on this machine, without Docker.
 ///
-/// Real Kafka and Cassandra servers on free loopback ports, the schema, the topic, the producer and
-/// the consumers. A finite run ends with the audit and takes its exit code; an endless one ends
-/// with Ctrl-C.
+/// Real Kafka and Cassandra servers on free loopback ports, the schema, the topic, the producer,
+/// the consumers and the analytics. A finite run ends with the audit and takes its exit code; an
+/// endless one ends with Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "up", bin_name = "cargo xtask up")]
 pub(crate) struct Options {
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Consumers that share the partitions
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=12))]
     pub(crate) consumers: u8,
+    /// Processes that compute windows and alerts; 0 for none
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=12))]
+    pub(crate) analytics: u8,
     /// End after so many seconds
     #[arg(long = "for", value_name = "SECONDS", conflicts_with = "readings")]
     pub(crate) seconds: Option<u64>,

@@ -62,6 +62,7 @@ struct Session {
     settings: Vec<(&'static str, String)>,
     producer: Program,
     consumers: Vec<Program>,
+    analytics: Vec<Program>,
     status: Status,
     stopping: Arc<AtomicBool>,
 }
@@ -82,18 +83,19 @@ impl Session {
             Program::start(name, &path_of(program)?, settings.clone(), &log)
         };
         let producer = start("producer", "producer")?;
-        let consumers: Result<Vec<Program>> = (1..=options.consumers)
-            .map(|number| start("consumer", &format!("consumer-{number}")))
-            .collect();
-        let consumers = consumers?;
-        let mut status = Status::new(started, consumers.len());
+        let several = |program: &str, count: u8| -> Result<Vec<Program>> {
+            (1..=count).map(|number| start(program, &format!("{program}-{number}"))).collect()
+        };
+        let consumers = several("consumer", options.consumers)?;
+        let analytics = several("analytics", options.analytics)?;
+        let mut status = Status::new(started, consumers.len(), analytics.len());
         status.say(&format!(
             "kafka {}  cassandra {}  logs {}",
             stack.bootstrap_servers(),
             stack.contact_points(),
             logs.display()
         ));
-        Ok(Self { settings, producer, consumers, status, stopping })
+        Ok(Self { settings, producer, consumers, analytics, status, stopping })
     }
 
     /// Writes where everything is, for the tools that come to look; the file goes when the guard
@@ -117,7 +119,7 @@ impl Session {
             if self.stopping.load(Ordering::Relaxed) {
                 self.status.say("stopping");
                 ended_well("producer", self.producer.stop(STOP_TIMEOUT)?)?;
-                return self.stop_consumers(ExitCode::SUCCESS);
+                return self.stop_readers(ExitCode::SUCCESS);
             }
             self.look()?;
             self.status.show();
@@ -133,7 +135,7 @@ impl Session {
                     );
                 }
                 let verdict = self.audit()?;
-                return self.stop_consumers(verdict);
+                return self.stop_readers(verdict);
             }
         }
     }
@@ -149,8 +151,15 @@ impl Session {
                 self.status.consumer(number, &line);
                 timeout = Duration::ZERO;
             }
-            if let Some(status) = consumer.exited()? {
-                bail!("{} ended: {status}{}", consumer.name(), consumer.last_lines());
+        }
+        for (number, analytics) in self.analytics.iter_mut().enumerate() {
+            while let Some(line) = analytics.next_line(Duration::ZERO) {
+                self.status.analytics(number, &line);
+            }
+        }
+        for program in self.consumers.iter_mut().chain(&mut self.analytics) {
+            if let Some(status) = program.exited()? {
+                bail!("{} ended: {status}{}", program.name(), program.last_lines());
             }
         }
         Ok(())
@@ -166,13 +175,13 @@ impl Session {
         Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
     }
 
-    fn stop_consumers(&mut self, code: ExitCode) -> Result<ExitCode> {
-        for consumer in &self.consumers {
-            consumer.signal(nix::sys::signal::Signal::SIGTERM)?;
+    fn stop_readers(&mut self, code: ExitCode) -> Result<ExitCode> {
+        for program in self.consumers.iter().chain(&self.analytics) {
+            program.signal(nix::sys::signal::Signal::SIGTERM)?;
         }
-        for consumer in &mut self.consumers {
-            let status = consumer.wait(STOP_TIMEOUT)?;
-            ended_well(consumer.name(), status)?;
+        for program in self.consumers.iter_mut().chain(&mut self.analytics) {
+            let status = program.wait(STOP_TIMEOUT)?;
+            ended_well(program.name(), status)?;
         }
         Ok(code)
     }
@@ -198,6 +207,7 @@ fn settings(options: &Options, stack: &Stack, runs: &Path) -> Vec<(&'static str,
         ("PRODUCER_REPORT_DIR", runs.display().to_string()),
         ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
         ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
+        ("ANALYTICS_PROGRESS_INTERVAL_SEC", "1".into()),
         ("AUDIT_REPORT_DIR", runs.display().to_string()),
     ];
     let limits = [("PRODUCER_FOR_SEC", options.seconds), ("PRODUCER_READINGS", options.readings)];

@@ -28,10 +28,12 @@ pub(crate) struct Status {
     sent_per_s: f64,
     lateness_p99_ms: f64,
     consumers: Vec<ConsumerFigures>,
+    /// Open alerts, as each of the analytics knows them.
+    alerts_open: Vec<f64>,
 }
 
 impl Status {
-    pub(crate) fn new(started: Instant, consumers: usize) -> Self {
+    pub(crate) fn new(started: Instant, consumers: usize, analytics: usize) -> Self {
         Self {
             started,
             live: io::stderr().is_terminal(),
@@ -41,6 +43,7 @@ impl Status {
             sent_per_s: 0.0,
             lateness_p99_ms: 0.0,
             consumers: vec![ConsumerFigures::default(); consumers],
+            alerts_open: vec![0.0; analytics],
         }
     }
 
@@ -70,6 +73,14 @@ impl Status {
             }
         }
         self.pass_on(&format!("consumer {}", number + 1), line);
+    }
+
+    /// Takes in a line of the log of one of the analytics.
+    pub(crate) fn analytics(&mut self, number: usize, line: &LogLine) {
+        if line.message() == "progress" {
+            self.alerts_open[number] = line.number("alerts_open").unwrap_or(0.0);
+        }
+        self.pass_on(&format!("analytics {}", number + 1), line);
     }
 
     /// Warnings and errors are for the person who watches.
@@ -118,9 +129,13 @@ impl Status {
         let rows = grouped(sum(|consumer| consumer.rows));
         let rows_per_s = grouped(sum(|consumer| consumer.rows_per_s));
         let late_ms = self.lateness_p99_ms;
+        let alerts = match self.alerts_open.as_slice() {
+            [] => String::new(),
+            open => format!("  alerts {}", grouped(open.iter().sum())),
+        };
         format!(
             "{minutes:02}:{seconds:02}  sent {sent} ({sent_per_s}/s, p99 {late_ms:.1} ms late)  \
-             stored {rows} ({rows_per_s}/s, writes p99 {write_p99_ms:.0} ms)  lag {lag}"
+             stored {rows} ({rows_per_s}/s, writes p99 {write_p99_ms:.0} ms)  lag {lag}{alerts}"
         )
     }
 }

@@ -30,6 +30,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Compute windows and alerts beside the running pipeline, or score the detectors
+    /// (`analytics --help` says how)
+    #[command(disable_help_flag = true)]
+    Analytics {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// List the running pipeline's dead letters, show them, send them back (`dlq --help` says how)
     #[command(disable_help_flag = true)]
     Dlq {
@@ -102,6 +109,7 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
     match task {
         Task::Up { arguments } => local::up(workspace, &arguments),
         Task::Audit { arguments } => local::program(workspace, "audit", &arguments),
+        Task::Analytics { arguments } => local::program(workspace, "analytics", &arguments),
         Task::Dlq { arguments } => local::program(workspace, "dlq", &arguments),
         Task::Fleet { arguments } => local::program(workspace, "fleet", &arguments),
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),

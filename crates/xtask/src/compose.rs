@@ -68,7 +68,7 @@ fn try_all(workspace: &Workspace, project: &Project) -> Result<()> {
     phase("rows keep coming", || rows_arrive(project))?;
     phase("the queries of the README return rows", || readme_queries(workspace, project))?;
     phase("the audit finds nothing wrong", || audit(project))?;
-    phase("producer and consumers end well", || programs_stop(project))?;
+    phase("producer, consumers and analytics end well", || programs_stop(project))?;
     phase("all services are healthy, on existing data", || project.up(&[], START))?;
     phase("rows arrive again", || rows_arrive(project))
 }
@@ -138,14 +138,11 @@ fn audit(project: &Project) -> Result<()> {
 /// Sends SIGTERM; a program that needs more than the grace period, or fails on the way, has another
 /// exit code.
 fn programs_stop(project: &Project) -> Result<()> {
-    project.compose(&["stop", "-t", GRACE_S, "producer", "consumer"], CALL)?;
-    let codes = project.exit_codes(&["producer", "consumer"])?;
-    ensure!(
-        codes.len() == 1 + CONSUMERS,
-        "{} containers ended, not {}",
-        codes.len(),
-        1 + CONSUMERS
-    );
+    const PROGRAMS: [&str; 3] = ["producer", "consumer", "analytics"];
+    project.compose(&[&["stop", "-t", GRACE_S], &PROGRAMS[..]].concat(), CALL)?;
+    let codes = project.exit_codes(&PROGRAMS)?;
+    let expected = 2 + CONSUMERS;
+    ensure!(codes.len() == expected, "{} containers ended, not {expected}", codes.len());
     ensure!(codes.iter().all(|code| code == "0"), "exit codes {codes:?}, 0 expected of each");
     Ok(())
 }

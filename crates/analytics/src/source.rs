@@ -1,0 +1,214 @@
+//! Reads from Kafka on a thread of its own: polls, pauses under back-pressure, commits, and takes
+//! partitions over.
+
+mod group;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use runtime::Shutdown;
+use runtime::health::Health;
+use runtime::kafka::Complaint;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+
+use crate::engine::Engine;
+use crate::error::AnalyticsError;
+use crate::settings::ServiceSettings;
+use crate::writer::{Sink, Writer};
+use group::{Group, commit_list};
+
+/// Longest wait for a record before time is looked at again.
+const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// Most records taken in before time is looked at again.
+const RECORDS_PER_TURN_MAX: usize = 256;
+/// Most compressed bytes of a partition in one answer of a broker, and most fetched ahead. An
+/// answer is unpacked as a whole, whatever room the queue has (librdkafka#2076).
+const FETCH_BYTES_MAX: u32 = 64 * 1024;
+const FETCH_QUEUE_KIB: u32 = 8 * 1024;
+/// Back-pressure that lasts longer makes the process unhealthy.
+const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// Works until asked to stop, then writes, commits and leaves the group.
+pub(crate) fn serve(
+    settings: &ServiceSettings,
+    sink: Arc<Sink>,
+    runtime: Handle,
+    shutdown: &Shutdown,
+    health: &Health,
+) -> Result<(), AnalyticsError> {
+    let writer =
+        Writer::start(Arc::clone(&sink), runtime.clone()).map_err(AnalyticsError::Thread)?;
+    let engine = Engine::new(settings, writer);
+    let group = Group::new(settings, engine, sink, runtime);
+    let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
+    let consumer = Arc::new(consumer);
+    consumer.context().committer().start(Arc::clone(&consumer)).map_err(AnalyticsError::Thread)?;
+    consumer.subscribe(&[&settings.kafka.topic])?;
+    info!(topic = settings.kafka.topic, group = settings.group_id, "subscribed");
+
+    let mut source = Source { consumer, blocked_since: None, complaint: Complaint::default() };
+    let outcome = source.run(shutdown, health);
+    let left = source.leave(settings.shutdown_grace);
+    outcome.and(left)
+}
+
+fn client_config(settings: &ServiceSettings) -> ClientConfig {
+    let session_timeout_ms = settings.session_timeout_ms;
+    let mut config = settings.kafka.client("sensorium-analytics");
+    config
+        .set("group.id", &settings.group_id)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", (session_timeout_ms / 20).to_string())
+        // Taking a partition over waits for Cassandra, however long it is away.
+        .set("max.poll.interval.ms", "86400000")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A partition is silent only if everything in it has been read.
+        .set("enable.partition.eof", "true")
+        .set("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string())
+        .set("fetch.message.max.bytes", FETCH_BYTES_MAX.to_string())
+        .set("fetch.queue.backoff.ms", "20")
+        .set("check.crcs", "true")
+        .set("statistics.interval.ms", settings.progress_interval.as_millis().to_string());
+    config
+}
+
+struct Source {
+    consumer: Arc<BaseConsumer<Group>>,
+    blocked_since: Option<Instant>,
+    complaint: Complaint,
+}
+
+impl Source {
+    fn run(&mut self, shutdown: &Shutdown, health: &Health) -> Result<(), AnalyticsError> {
+        while !shutdown.is_stopping() {
+            let now = Instant::now();
+            let has_room = self.turn(now)?;
+            self.throttle(has_room, now, health)?;
+            self.take_in(now, has_room)?;
+        }
+        Ok(())
+    }
+
+    /// Does everything but taking in; returns whether more may be taken in.
+    fn turn(&mut self, now: Instant) -> Result<bool, AnalyticsError> {
+        let context = self.consumer.context();
+        if let Some(error) = context.take_failure() {
+            return Err(error);
+        }
+        let mut engine = context.engine();
+        engine.turn(now)?;
+        context.report(&mut engine, now);
+        let committer = context.committer();
+        if committer.is_idle() {
+            if let Some(sent) = committer.take_success() {
+                context.committed(sent);
+            }
+            if let Some(error) = committer.take_failure() {
+                warn!("commit failed, trying again: {error}");
+                engine.repeat_commits();
+            }
+            // I4: a member that stood still may have been expelled.
+            let commits = if context.is_doubtful(now) { Vec::new() } else { engine.take_commits() };
+            if !commits.is_empty() {
+                committer.commit(commit_list(context.topic(), &commits)?);
+            }
+        }
+        Ok(engine.has_room())
+    }
+
+    /// Pauses where there is no room: polling goes on, so that the group keeps its member.
+    fn throttle(
+        &mut self,
+        has_room: bool,
+        now: Instant,
+        health: &Health,
+    ) -> Result<(), AnalyticsError> {
+        let reassigned = self.consumer.context().take_reassigned();
+        match (has_room, self.blocked_since) {
+            (false, None) => {
+                warn!("cassandra is slower than kafka, partitions paused");
+                self.consumer.pause(&self.consumer.assignment()?)?;
+                self.blocked_since = Some(now);
+            }
+            (false, Some(since)) => {
+                if reassigned {
+                    self.consumer.pause(&self.consumer.assignment()?)?;
+                }
+                let blocked = now.saturating_duration_since(since);
+                if blocked >= UNHEALTHY_AFTER {
+                    health.unwell(format!("nothing was written for {} s", blocked.as_secs()));
+                }
+            }
+            (true, Some(_)) => {
+                self.consumer.resume(&self.consumer.assignment()?)?;
+                self.blocked_since = None;
+                info!("partitions resumed");
+                health.well();
+            }
+            (true, None) => health.well(),
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, now: Instant, has_room: bool) -> Result<(), AnalyticsError> {
+        let mut timeout = POLL_TIMEOUT;
+        self.consumer.context().polling(now);
+        let records_max = if has_room { RECORDS_PER_TURN_MAX } else { 1 };
+        for _ in 0..records_max {
+            // The lock must not be held here: polling calls back into the group.
+            match self.consumer.poll(timeout) {
+                None => break,
+                Some(Ok(message)) => self.consumer.context().engine().accept(&message, now),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.consumer.context().engine().reached_end(partition);
+                }
+                Some(Err(error)) => {
+                    check(error, &mut self.complaint)?;
+                    break;
+                }
+            }
+            timeout = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// I7: writes what was taken in, commits it and leaves the group.
+    fn leave(self, grace: Duration) -> Result<(), AnalyticsError> {
+        let started = Instant::now();
+        let deadline = started + grace;
+        let context = Arc::clone(self.consumer.context());
+        let mut is_written = context.engine().drain(started + grace.mul_f64(0.75))?;
+        let commits = context.engine().take_commits();
+        is_written &= context.committer().wait(deadline);
+        if is_written && !commits.is_empty() {
+            context.committer().commit(commit_list(context.topic(), &commits)?);
+            is_written = context.committer().wait(deadline);
+            is_written &= context.committer().take_failure().is_none();
+        }
+        context.committer().end();
+        // Dropping the client leaves the group.
+        drop(self.consumer);
+        if !is_written {
+            return Err(AnalyticsError::NotWritten { waited_s: started.elapsed().as_secs() });
+        }
+        info!(took_ms = started.elapsed().as_millis(), "written, committed, left");
+        Ok(())
+    }
+}
+
+/// Most errors of a poll are news about an outage that librdkafka waits out by itself.
+fn check(error: KafkaError, complaint: &mut Complaint) -> Result<(), AnalyticsError> {
+    if let KafkaError::MessageConsumptionFatal(code) = &error {
+        error!("kafka client cannot go on: {code}");
+        return Err(error.into());
+    }
+    complaint.raise(|| warn!("kafka does not answer, trying again: {error}"));
+    Ok(())
+}

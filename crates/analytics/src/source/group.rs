@@ -1,0 +1,271 @@
+//! Membership in the consumer group: partitions are taken over from what is committed and stored,
+//! and let go of without a word.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::Alert;
+use domain::partitioner::partition_of;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+use runtime::kafka::committer::Committer;
+use runtime::kafka::membership::Membership;
+use tokio::runtime::Handle;
+use tracing::{info, warn};
+
+use crate::engine::{Engine, Resumed};
+use crate::error::AnalyticsError;
+use crate::settings::ServiceSettings;
+use crate::statistics::Summary;
+use crate::window::{Bookmark, Known};
+use crate::writer::Sink;
+
+/// Longest wait for one answer of the brokers.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a commit under way when partitions are let go of.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What librdkafka calls back; always on the thread that polls, so the locks are never fought over.
+pub(super) struct Group {
+    topic: String,
+    partitions: u32,
+    engine: Mutex<Engine>,
+    sink: Arc<Sink>,
+    runtime: Handle,
+    /// One past the last record of each partition, as librdkafka last heard.
+    high_watermarks: Mutex<BTreeMap<i32, u64>>,
+    membership: Mutex<Membership>,
+    reassigned: AtomicBool,
+    failure: Mutex<Option<AnalyticsError>>,
+    committer: Committer,
+}
+
+impl Group {
+    pub(super) fn new(
+        settings: &ServiceSettings,
+        engine: Engine,
+        sink: Arc<Sink>,
+        runtime: Handle,
+    ) -> Self {
+        let session_timeout = Duration::from_millis(settings.session_timeout_ms.into());
+        Self {
+            topic: settings.kafka.topic.clone(),
+            partitions: settings.kafka.partitions,
+            engine: Mutex::new(engine),
+            sink,
+            runtime,
+            high_watermarks: Mutex::default(),
+            membership: Mutex::new(Membership::new(session_timeout, Instant::now())),
+            reassigned: AtomicBool::new(false),
+            failure: Mutex::default(),
+            committer: Committer::idle(),
+        }
+    }
+
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the group is about to be heard.
+    pub(super) fn polling(&self, now: Instant) {
+        self.membership().polling(now);
+    }
+
+    /// Notes that the group took a commit that was sent at `sent`.
+    pub(super) fn committed(&self, sent: Instant) {
+        self.membership().confirmed(sent);
+    }
+
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
+        self.membership().is_doubtful(now)
+    }
+
+    /// Tells whether partitions came since the last call.
+    pub(super) fn take_reassigned(&self) -> bool {
+        self.reassigned.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns why a partition could not be taken over.
+    pub(super) fn take_failure(&self) -> Option<AnalyticsError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
+    /// Says how it goes, if it is time.
+    pub(super) fn report(&self, engine: &mut Engine, now: Instant) {
+        if !engine.statistics.is_due(now) {
+            return;
+        }
+        let ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let lags = engine
+            .numbers()
+            .into_iter()
+            .map(|number| Some(ends.get(&number)?.saturating_sub(engine.position(number)?)));
+        let lag: Option<u64> = lags.sum();
+        let progress = Summary::of(engine.counts(), engine.partitions(), lag);
+        engine.statistics.report(now, &progress);
+    }
+
+    fn own_partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
+        let elements = list.elements_for_topic(&self.topic);
+        elements.iter().map(TopicPartitionListElem::partition).collect()
+    }
+
+    /// Reads what partitions go on from; waits for the servers as long as it takes.
+    fn take_over(&self, consumer: &BaseConsumer<Self>, numbers: &[i32]) {
+        let mut alerts: Option<Vec<Alert>> = None;
+        for number in numbers {
+            let resumed = self.resume(consumer, *number, &mut alerts);
+            match resumed {
+                Ok(resumed) => {
+                    let Bookmark { offset, position, watermark_ms, .. } = resumed.bookmark;
+                    let sensors = resumed.known.len();
+                    info!(
+                        partition = number,
+                        offset, position, watermark_ms, sensors, "taken over"
+                    );
+                    self.engine().assign(*number, resumed);
+                }
+                Err(error) => {
+                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn resume(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        number: i32,
+        alerts: &mut Option<Vec<Alert>>,
+    ) -> Result<Resumed, AnalyticsError> {
+        let bookmark = self.bookmark(consumer, number)?;
+        let store = &self.sink.store;
+        let known = self.runtime.block_on(store.read_states(number))?;
+        let all = match alerts {
+            Some(all) => all,
+            None => alerts.insert(self.runtime.block_on(store.read_provisional())?),
+        };
+        let is_ours = |alert: &&Alert| {
+            let by_key = partition_of(alert.site_id.as_bytes(), self.partitions);
+            i64::from(by_key) == i64::from(number)
+                || known.iter().any(|Known { site_id, .. }| *site_id == alert.site_id)
+        };
+        let provisional = all.iter().filter(is_ours).cloned().collect();
+        Ok(Resumed { bookmark, known, provisional })
+    }
+
+    fn bookmark(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        number: i32,
+    ) -> Result<Bookmark, AnalyticsError> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&self.topic, number);
+        let committed = loop {
+            match consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT) {
+                Ok(committed) => break committed,
+                Err(error) => warn!("kafka does not say what is committed, asking again: {error}"),
+            }
+            if self.sink.is_stopping() {
+                return Err(AnalyticsError::Stopped("kafka"));
+            }
+        };
+        let committed = committed.find_partition(&self.topic, number);
+        let Some((offset, metadata)) = committed.and_then(|element| match element.offset() {
+            Offset::Offset(offset) => {
+                Some((u64::try_from(offset).ok()?, element.metadata().to_owned()))
+            }
+            _ => None,
+        }) else {
+            let (low, _) = consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT)?;
+            return Ok(Bookmark::start(u64::try_from(low).unwrap_or(0)));
+        };
+        Ok(Bookmark::parse(offset, &metadata).unwrap_or_else(|error| {
+            warn!(partition = number, offset, "{error}: windows begin at the offset");
+            Bookmark::start(offset)
+        }))
+    }
+}
+
+impl ClientContext for Group {
+    /// The end of a partition is none: it is told by polling.
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(
+            error,
+            KafkaError::PartitionEOF(_) | KafkaError::Global(RDKafkaErrorCode::PartitionEOF)
+        ) {
+            warn!("kafka client: {error}: {reason}");
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(&self.topic) else {
+            return;
+        };
+        let mut ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, partition) in &topic.partitions {
+            if let Ok(end) = u64::try_from(partition.hi_offset) {
+                ends.insert(*number, end);
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let numbers = self.own_partitions(list);
+                self.take_over(consumer, &numbers);
+                self.committed(Instant::now());
+                self.reassigned.store(true, Ordering::Relaxed);
+                let owned = self.engine().numbers().len();
+                info!(partitions = ?numbers, owned, "partitions assigned");
+            }
+            Rebalance::Revoke(list) => {
+                let numbers = self.own_partitions(list);
+                // What is committed later would be read by nobody, and could be older.
+                self.engine().remove(&numbers);
+                if !self.committer.wait(Instant::now() + COMMIT_TIMEOUT) {
+                    warn!("a commit is still under way while partitions are let go of");
+                }
+                info!(partitions = ?numbers, "partitions let go of");
+            }
+            Rebalance::Error(error) => warn!("rebalance failed, waiting for the next: {error}"),
+        }
+    }
+}
+
+/// Makes the list that Kafka wants: offsets, and bookmarks as their metadata.
+pub(super) fn commit_list(
+    topic: &str,
+    commits: &[(i32, Bookmark)],
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (number, bookmark) in commits {
+        let offset = Offset::Offset(i64::try_from(bookmark.offset).unwrap_or(i64::MAX));
+        let mut element = list.add_partition(topic, *number);
+        element.set_offset(offset)?;
+        element.set_metadata(bookmark.metadata());
+    }
+    Ok(list)
+}

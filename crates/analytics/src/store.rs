@@ -1,0 +1,411 @@
+//! Cassandra: every write is repeated until it is durable, and what a partition goes on from is
+//! read.
+
+mod rows;
+mod tables;
+mod values;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use domain::Alert;
+use domain::hour::{HOUR_MS, day_start_ms, hour_start_ms};
+use runtime::Shutdown;
+use runtime::backoff::Backoff;
+use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
+use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
+use runtime::cassandra::{self, ConsistencyLevel, Lifetime};
+use runtime::kafka::Complaint;
+use scylla::client::session::Session;
+use scylla::errors::ExecutionError;
+use scylla::response::PagingState;
+use scylla::statement::Consistency;
+use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use scylla::value::CqlTimestamp;
+use tracing::{info, warn};
+
+use crate::detect::Watch;
+use crate::error::AnalyticsError;
+use crate::settings::ServiceSettings;
+use crate::window::{Known, MinuteRow, Raised, SensorState};
+use rows::{AlertColumns, WindowColumns};
+use tables::{ALERTS, DETECTORS, MINUTES, ROLLUPS};
+use values::{AggregateValues, AlertValues, StateValues};
+
+/// Time between two looks for tables that are not there yet.
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
+/// Bounds of the wait before a request is repeated.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Most rows in a batch, which is one mutation of one partition.
+pub(crate) const BATCH_ROWS_MAX: usize = 100;
+
+/// Which table of aggregates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The windows themselves, kept by site and hour.
+    Window,
+    /// The larger ones, kept by site and day.
+    Rollup,
+}
+
+impl Level {
+    /// Returns the start of the hour or the day that a window is kept by.
+    pub(crate) fn bucket_ms(self, window_start_ms: i64) -> i64 {
+        match self {
+            Self::Window => hour_start_ms(window_start_ms),
+            Self::Rollup => day_start_ms(window_start_ms),
+        }
+    }
+}
+
+struct Statements {
+    windows: PreparedStatement,
+    rollups: PreparedStatement,
+    alert: PreparedStatement,
+    state: PreparedStatement,
+    read_windows: PreparedStatement,
+    read_alert: PreparedStatement,
+    read_provisional: PreparedStatement,
+    read_states: PreparedStatement,
+}
+
+struct Connection {
+    session: Session,
+    statements: Statements,
+}
+
+/// All tables.
+pub(crate) struct Store {
+    settings: ServiceSettings,
+    shutdown: Shutdown,
+    connection: RwLock<Arc<Connection>>,
+    renewal: tokio::sync::Mutex<()>,
+    lifetimes: Lifetimes,
+    complaint: Mutex<Complaint>,
+}
+
+/// Waits for Cassandra and its tables, which have to fit; `None` when asked to stop.
+pub(crate) async fn connect(
+    settings: &ServiceSettings,
+    shutdown: &Shutdown,
+) -> Result<Option<Store>, AnalyticsError> {
+    let level = ConsistencyLevel::LocalOne;
+    let Some(session) = cassandra::connect(&settings.cassandra, level, shutdown).await else {
+        return Ok(None);
+    };
+    let (statements, lifetimes) = loop {
+        let error = match prepare(&session, settings).await {
+            Ok(prepared) => break prepared,
+            Err(SchemaError::Misfit(problems)) => return Err(misfit(settings, &problems)),
+            Err(error @ (SchemaError::Missing(_) | SchemaError::Unanswered(_))) => error,
+        };
+        warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
+        if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
+            return Ok(None);
+        }
+    };
+    Ok(Some(Store {
+        settings: settings.clone(),
+        shutdown: shutdown.clone(),
+        connection: RwLock::new(Arc::new(Connection { session, statements })),
+        renewal: tokio::sync::Mutex::default(),
+        lifetimes,
+        complaint: Mutex::default(),
+    }))
+}
+
+async fn prepare(
+    session: &Session,
+    settings: &ServiceSettings,
+) -> Result<(Statements, Lifetimes), SchemaError> {
+    let keyspace = &settings.cassandra.keyspace;
+    let lifetimes = schema::check(session, keyspace, &tables::ALL).await?;
+    let level: Consistency = settings.consistency.into();
+    let insert = async |table: &Table| {
+        schema::prepare(session, &schema::insert(keyspace, table, table.columns, true), level).await
+    };
+    let select = async |what: &str, table: &Table, which: &str| {
+        let cql = format!("SELECT {what} FROM {keyspace}.{} WHERE {which}", table.name);
+        schema::prepare(session, &cql, level).await
+    };
+    let all = |table: &Table| {
+        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    };
+    let statements = Statements {
+        windows: insert(&MINUTES).await?,
+        rollups: insert(&ROLLUPS).await?,
+        alert: insert(&ALERTS).await?,
+        state: insert(&DETECTORS).await?,
+        read_windows: select(WindowColumns::NAMES, &MINUTES, "site_id = ? AND hour = ?").await?,
+        read_alert: select(
+            "state, WRITETIME(state)",
+            &ALERTS,
+            "site_id = ? AND started_at = ? AND alert_id = ?",
+        )
+        .await?,
+        read_provisional: select(&all(&ALERTS), &ALERTS, "provisional = true").await?,
+        read_states: select(
+            "site_id, kind, sensor_id, state",
+            &DETECTORS,
+            "group_id = ? AND kafka_partition = ?",
+        )
+        .await?,
+    };
+    Ok((statements, lifetimes))
+}
+
+fn misfit(settings: &ServiceSettings, problems: &[String]) -> AnalyticsError {
+    let keyspace = settings.cassandra.keyspace.clone();
+    AnalyticsError::Schema { keyspace, problems: problems.join("; ") }
+}
+
+impl Store {
+    fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lifetime(&self, table: &Table) -> Lifetime {
+        Lifetime::new(self.lifetimes.of(table), now_ms())
+    }
+
+    /// Asks until there is an answer.
+    async fn ask<T>(
+        &self,
+        what: &'static str,
+        request: impl AsyncFn(&Connection) -> Result<T, ExecutionError>,
+    ) -> Result<T, AnalyticsError> {
+        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+        loop {
+            let connection = self.connection();
+            let error = match request(&connection).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if write_disposition(&error) != Disposition::Retry {
+                return Err(AnalyticsError::Refused { what, source: Box::new(error) });
+            }
+            self.complaint.lock().unwrap_or_else(PoisonError::into_inner).raise(|| {
+                warn!("cassandra does not answer, trying again: {error}");
+            });
+            if needs_new_session(&error) {
+                self.renew(&connection).await?;
+            }
+            if backoff.attempts() > 0 && self.shutdown.is_stopping() {
+                return Err(AnalyticsError::Stopped("cassandra"));
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Connects anew: a session whose nodes have all been away asks them again every ten seconds
+    /// only.
+    async fn renew(&self, old: &Arc<Connection>) -> Result<(), AnalyticsError> {
+        let Ok(_turn) = self.renewal.try_lock() else {
+            return Ok(());
+        };
+        let level = ConsistencyLevel::LocalOne;
+        let Ok(session) = cassandra::connect_once(&self.settings.cassandra, level).await else {
+            return Ok(());
+        };
+        match prepare(&session, &self.settings).await {
+            Ok((statements, _)) => {
+                let mut connection =
+                    self.connection.write().unwrap_or_else(PoisonError::into_inner);
+                if Arc::ptr_eq(&connection, old) {
+                    *connection = Arc::new(Connection { session, statements });
+                    info!("connected to cassandra anew");
+                }
+                Ok(())
+            }
+            Err(SchemaError::Misfit(problems)) => Err(misfit(&self.settings, &problems)),
+            Err(SchemaError::Missing(_) | SchemaError::Unanswered(_)) => Ok(()),
+        }
+    }
+
+    /// Writes rows of one partition of a table of aggregates.
+    pub(crate) async fn write_rows(
+        &self,
+        level: Level,
+        rows: &[MinuteRow],
+    ) -> Result<(), AnalyticsError> {
+        let (table, window_ms) = match level {
+            Level::Window => (&MINUTES, self.settings.timing.window_ms),
+            Level::Rollup => (&ROLLUPS, self.settings.timing.rollup_ms),
+        };
+        self.ask("rows of aggregates", async |Connection { session, statements }| {
+            let statement = match level {
+                Level::Window => &statements.windows,
+                Level::Rollup => &statements.rollups,
+            };
+            let lifetime = self.lifetime(table);
+            let bucket_ms = |row: &MinuteRow| level.bucket_ms(row.key.window_start_ms);
+            let values = rows.iter().map(|row| {
+                let bucket_ms = bucket_ms(row);
+                AggregateValues { row, bucket_ms, window_ms, lifetime }
+            });
+            let values: Vec<_> = values.collect();
+            let batch = self.batch(statement, values.len());
+            session.batch(&batch, values).await.map(drop)
+        })
+        .await
+    }
+
+    /// Writes an alert.
+    pub(crate) async fn write_alert(&self, raised: &Raised) -> Result<(), AnalyticsError> {
+        self.ask("an alert", async |Connection { session, statements }| {
+            let values = AlertValues { raised, lifetime: self.lifetime(&ALERTS) };
+            session.execute_unpaged(&statements.alert, values).await.map(drop)
+        })
+        .await
+    }
+
+    /// Writes what the detectors have learnt in a Kafka partition.
+    pub(crate) async fn write_states(
+        &self,
+        partition: i32,
+        states: &[SensorState],
+    ) -> Result<(), AnalyticsError> {
+        self.ask("states of detectors", async |Connection { session, statements }| {
+            let (group_id, lifetime) = (&*self.settings.group_id, self.lifetime(&DETECTORS));
+            let values =
+                states.iter().map(|state| StateValues { group_id, partition, state, lifetime });
+            let values: Vec<_> = values.collect();
+            let batch = self.batch(&statements.state, values.len());
+            session.batch(&batch, values).await.map(drop)
+        })
+        .await
+    }
+
+    fn batch(&self, statement: &PreparedStatement, rows: usize) -> Batch {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        batch.set_is_idempotent(true);
+        batch.set_consistency(self.settings.consistency.into());
+        (0..rows).for_each(|_| batch.append_statement(statement.clone()));
+        batch
+    }
+
+    /// Tells whether an alert has been said: with this state, or with a later one.
+    pub(crate) async fn is_said(&self, raised: &Raised) -> Result<bool, AnalyticsError> {
+        let Raised { alert, write_timestamp_us } = raised;
+        let started_at = CqlTimestamp(alert.started_at);
+        let answer = self
+            .ask("an alert", async |Connection { session, statements }| {
+                let key = (&alert.site_id, started_at, &alert.alert_id);
+                session.execute_unpaged(&statements.read_alert, key).await
+            })
+            .await?;
+        let rows = answer.into_rows_result().map_err(unreadable("an alert"))?;
+        let row = rows.maybe_first_row::<(Option<String>, Option<i64>)>();
+        let Some((Some(state), written_us)) = row.map_err(unreadable("an alert"))? else {
+            return Ok(false);
+        };
+        let is_later = written_us.is_some_and(|written_us| written_us >= *write_timestamp_us);
+        Ok(state == alert.state.name() || is_later)
+    }
+
+    /// Reads the windows of a site in an hour.
+    pub(crate) async fn read_windows(
+        &self,
+        site_id: &str,
+        hour_ms: i64,
+    ) -> Result<Vec<MinuteRow>, AnalyticsError> {
+        let mut rows = Vec::new();
+        let what = "rows of aggregates";
+        self.read_all(
+            what,
+            |statements| &statements.read_windows,
+            (site_id, CqlTimestamp(hour_ms)),
+            |row: WindowColumns| {
+                rows.push(row.into_row()?);
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(rows)
+    }
+
+    /// Reads what is known of the sensors of a Kafka partition.
+    pub(crate) async fn read_states(&self, partition: i32) -> Result<Vec<Known>, AnalyticsError> {
+        let mut known = Vec::new();
+        self.read_all(
+            "states of detectors",
+            |statements| &statements.read_states,
+            (&self.settings.group_id, partition),
+            |(site_id, kind, sensor_id, state): (String, String, String, Vec<u8>)| {
+                if let (Ok(kind), Ok(watch)) = (kind.parse(), Watch::decode(&state)) {
+                    known.push(Known { site_id, kind, sensor_id, watch });
+                } else {
+                    // Another version learnt it: it is learnt anew.
+                    warn!(sensor_id, "what was learnt of a sensor is of no more use");
+                }
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(known)
+    }
+
+    /// Reads all alerts that were said of unfinished windows.
+    pub(crate) async fn read_provisional(&self) -> Result<Vec<Alert>, AnalyticsError> {
+        let mut alerts = Vec::new();
+        self.read_all(
+            "alerts",
+            |statements| &statements.read_provisional,
+            (),
+            |row: AlertColumns| {
+                alerts.push(row.into_alert()?);
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(alerts)
+    }
+
+    async fn read_all<R>(
+        &self,
+        what: &'static str,
+        statement: impl Fn(&Statements) -> &PreparedStatement,
+        key: impl scylla::serialize::row::SerializeRow,
+        mut take: impl FnMut(R) -> Result<(), String>,
+    ) -> Result<(), AnalyticsError>
+    where
+        R: for<'f, 'm> scylla::deserialize::row::DeserializeRow<'f, 'm>,
+    {
+        let mut page = PagingState::start();
+        loop {
+            let (answer, next) = self
+                .ask(what, async |Connection { session, statements }| {
+                    let statement = statement(statements);
+                    session.execute_single_page(statement, &key, page.clone()).await
+                })
+                .await?;
+            let rows = answer.into_rows_result().map_err(unreadable(what))?;
+            for row in rows.rows::<R>().map_err(unreadable(what))? {
+                take(row.map_err(unreadable(what))?).map_err(unreadable(what))?;
+            }
+            match next.into_paging_control_flow() {
+                std::ops::ControlFlow::Break(()) => return Ok(()),
+                std::ops::ControlFlow::Continue(next) => page = next,
+            }
+        }
+    }
+}
+
+fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> AnalyticsError {
+    move |error| AnalyticsError::Unreadable { what, reason: error.to_string() }
+}
+
+/// Returns the hours that a larger window lies in, each by its start.
+pub(crate) fn hours_of(start_ms: i64, size_ms: i64) -> impl Iterator<Item = i64> {
+    let first = hour_start_ms(start_ms);
+    (0..).map(move |hour| first + hour * HOUR_MS).take_while(move |hour| *hour < start_ms + size_ms)
+}
+
+/// Returns the time of day in epoch milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,168 @@
+//! Writes what came of the partitions, on a thread of its own: windows, then larger windows, then
+//! alerts, then states, and says when all of it is durable.
+//!
+//! The order matters. What is merged into hours is read back from the table of minutes; and a state
+//! that includes a window must not be stored before the alerts of that window are, or a restart
+//! would leave them out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use runtime::Shutdown;
+use tokio::runtime::Handle;
+
+use crate::error::AnalyticsError;
+use crate::publish::{LateReading, Publisher};
+use crate::rollup;
+use crate::store::{BATCH_ROWS_MAX, Level, Store, hours_of};
+use crate::window::{MinuteRow, Outcome, Raised, Timing};
+
+/// Requests that are under way at once.
+const CONCURRENCY: usize = 16;
+
+/// What is to be written in one go.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) outcomes: Vec<(i32, Outcome)>,
+    pub(crate) late: Vec<LateReading>,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) rows: u64,
+    pub(crate) alerts: u64,
+    pub(crate) late: u64,
+}
+
+/// The servers that are written to.
+pub(crate) struct Sink {
+    pub(crate) store: Store,
+    pub(crate) publisher: Publisher,
+    pub(crate) timing: Timing,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// The thread, from outside.
+pub(crate) struct Writer {
+    work: Sender<Work>,
+    done: Receiver<Result<Written, AnalyticsError>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(sink: Arc<Sink>, runtime: Handle) -> std::io::Result<Self> {
+        let (work, orders) = channel::<Work>();
+        let (reports, done) = channel();
+        let run = move || {
+            for work in orders {
+                let written = runtime.block_on(sink.write(work));
+                if reports.send(written).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("writer".into()).spawn(run)?;
+        Ok(Self { work, done })
+    }
+
+    /// Hands work over; the thread does one after the other.
+    pub(crate) fn write(&self, work: Work) -> Result<(), AnalyticsError> {
+        self.work.send(work).map_err(|_| AnalyticsError::Ended("writer"))
+    }
+
+    /// Returns the ends of works.
+    pub(crate) fn done(&self) -> &Receiver<Result<Written, AnalyticsError>> {
+        &self.done
+    }
+}
+
+impl Sink {
+    /// Tells whether the process is asked to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shutdown.is_stopping()
+    }
+
+    async fn write(&self, Work { outcomes, late }: Work) -> Result<Written, AnalyticsError> {
+        let mut written = Written { late: late.len() as u64, ..Written::default() };
+        let late = each(&late, |late| self.publisher.late(late));
+        let rows: Vec<MinuteRow> =
+            outcomes.iter().flat_map(|(_, outcome)| outcome.rows.iter().cloned()).collect();
+        let (late, rows) = futures::join!(late, self.write_rows(Level::Window, rows));
+        late?;
+        written.rows += rows?;
+        let rollups = outcomes.iter().flat_map(|(_, outcome)| &outcome.rollups);
+        let rollups: std::collections::BTreeSet<_> = rollups.cloned().collect();
+        written.rows += self.roll_up(rollups.into_iter().collect()).await?;
+        for (_, outcome) in &outcomes {
+            // One after the other: of one episode there may be two.
+            for raised in &outcome.alerts {
+                written.alerts += u64::from(self.raise(raised).await?);
+            }
+        }
+        let states = outcomes.iter().flat_map(|(partition, outcome)| {
+            outcome.states.chunks(BATCH_ROWS_MAX).map(move |states| (*partition, states))
+        });
+        let states: Vec<_> = states.collect();
+        each(&states, |(partition, states)| self.store.write_states(*partition, states)).await?;
+        Ok(written)
+    }
+
+    /// Writes rows in batches of one partition each, and publishes them.
+    async fn write_rows(&self, level: Level, rows: Vec<MinuteRow>) -> Result<u64, AnalyticsError> {
+        let count = rows.len() as u64;
+        let window_ms = match level {
+            Level::Window => self.timing.window_ms,
+            Level::Rollup => self.timing.rollup_ms,
+        };
+        let mut partitions = BTreeMap::<(String, i64), Vec<MinuteRow>>::new();
+        for row in rows {
+            let bucket_ms = level.bucket_ms(row.key.window_start_ms);
+            partitions.entry((row.key.site_id.clone(), bucket_ms)).or_default().push(row);
+        }
+        let batches: Vec<&[MinuteRow]> =
+            partitions.values().flat_map(|rows| rows.chunks(BATCH_ROWS_MAX)).collect();
+        each(&batches, |rows| self.store.write_rows(level, rows)).await?;
+        let published = partitions.values().flatten();
+        let published = published.map(|row| self.publisher.aggregate(row, window_ms));
+        futures::future::try_join_all(published).await?;
+        Ok(count)
+    }
+
+    async fn roll_up(&self, rollups: Vec<(String, i64)>) -> Result<u64, AnalyticsError> {
+        let size_ms = self.timing.rollup_ms;
+        let merged = stream::iter(&rollups).map(async |(site_id, start_ms)| {
+            let span = *start_ms..start_ms + size_ms;
+            let mut rows = Vec::new();
+            for hour_ms in hours_of(*start_ms, size_ms) {
+                rows.extend(self.store.read_windows(site_id, hour_ms).await?);
+            }
+            rows.retain(|row| span.contains(&row.key.window_start_ms));
+            Ok::<_, AnalyticsError>(rollup::merge(*start_ms, rows))
+        });
+        let merged: Vec<Vec<MinuteRow>> = merged.buffered(CONCURRENCY).try_collect().await?;
+        self.write_rows(Level::Rollup, merged.into_iter().flatten().collect()).await
+    }
+
+    /// Publishes and stores an alert, unless that has been done; returns whether it was news.
+    async fn raise(&self, raised: &Raised) -> Result<bool, AnalyticsError> {
+        let is_said = self.store.is_said(raised).await?;
+        if !is_said {
+            self.publisher.alert(&raised.alert).await?;
+        }
+        // The row may still be the one that was said of the unfinished window.
+        self.store.write_alert(raised).await?;
+        Ok(!is_said)
+    }
+}
+
+/// Does the same for each, some at once.
+async fn each<'a, T, F>(items: &'a [T], one: impl Fn(&'a T) -> F) -> Result<(), AnalyticsError>
+where
+    F: Future<Output = Result<(), AnalyticsError>>,
+{
+    stream::iter(items.iter().map(one)).buffer_unordered(CONCURRENCY).try_collect().await
+}
