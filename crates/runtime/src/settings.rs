@@ -37,13 +37,14 @@ impl Setting {
 
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
-        const GROUPS: [&str; 9] = [
+        const GROUPS: [&str; 10] = [
             "PRODUCER_",
             "CONSUMER_",
             "ANALYTICS_",
             "AUDIT_",
             "DLQ_",
             "FLEET_",
+            "REPORT_",
             "IOT_",
             "KAFKA_",
             "CASSANDRA_",

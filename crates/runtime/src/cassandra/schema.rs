@@ -1,4 +1,4 @@
-//! The tables as a program writes them, compared with those that are there, and inserts for them.
+//! The tables as a program uses them, compared with those that are there, and inserts for them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::failure::is_worth_waiting;
 /// Name and CQL type of a column.
 pub type Column = (&'static str, &'static str);
 
-/// A table as a program writes it.
+/// A table as a program uses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Name.
@@ -23,7 +23,7 @@ pub struct Table {
     pub partition_key: &'static [&'static str],
     /// Columns of the clustering key, in order.
     pub clustering_key: &'static [&'static str],
-    /// The columns that an insert sets, in the order of the values.
+    /// The columns that it uses, in the order of the values of an insert or a row.
     pub columns: &'static [Column],
     /// Whether rows may expire.
     pub may_expire: bool,
@@ -34,7 +34,7 @@ const CASSANDRA_MAJOR_MIN: u32 = 4;
 /// The longest time to live that CQL takes: twenty years, in seconds.
 pub const TIME_TO_LIVE_MAX_S: i32 = 20 * 365 * 24 * 60 * 60;
 
-/// Why the tables cannot be written to.
+/// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// Nobody has made this one yet.

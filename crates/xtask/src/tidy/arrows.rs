@@ -10,7 +10,8 @@ use crate::{Workspace, command};
 
 const PURE: &str = "domain";
 const IMPURE: [&str; 3] = ["rdkafka", "scylla", "tokio"];
-const PROGRAMS: [&str; 7] = ["analytics", "audit", "consumer", "dlq", "fleet", "producer", "up"];
+const PROGRAMS: [&str; 8] =
+    ["analytics", "audit", "consumer", "dlq", "fleet", "producer", "report", "up"];
 
 /// Returns what cargo says about the crates and all they depend on.
 pub(super) fn metadata(workspace: &Workspace) -> Result<Value> {

@@ -1,0 +1,133 @@
+//! How numbers, times and stretches of both look in a report.
+
+use jiff::Timestamp;
+
+/// The cells of a sparkline, from the least to the greatest.
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The cell of a series that is the same throughout.
+const LEVEL: char = '▄';
+/// Most characters of a number.
+pub(crate) const NUMBER_CHARS: usize = 7;
+
+/// Writes a time in epoch milliseconds as people read it, in UTC.
+pub(crate) fn time(epoch_ms: i64) -> String {
+    let time = Timestamp::from_millisecond(epoch_ms);
+    time.map_or_else(|_| "-".to_owned(), |time| format!("{time:.0}"))
+}
+
+/// Writes hour and minute of a time in epoch milliseconds, in UTC.
+pub(crate) fn clock(epoch_ms: i64) -> String {
+    time(epoch_ms).chars().skip(11).take(5).collect()
+}
+
+/// Writes a number with as many decimals as there is room for, two at most.
+pub(crate) fn number(value: f64) -> String {
+    let texts = (0..=2).rev().map(|decimals| format!("{value:.decimals$}"));
+    let fitting = texts.into_iter().find(|text| text.chars().count() <= NUMBER_CHARS);
+    fitting.unwrap_or_else(|| format!("{value:.0e}"))
+}
+
+/// Writes a number, or what stands for none.
+pub(crate) fn number_if_any(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), number)
+}
+
+/// Writes how long something lasted.
+pub(crate) fn duration(ms: i64) -> String {
+    let minutes = ms / 60_000;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{} s", ms / 1_000),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes:02}"),
+    }
+}
+
+/// Writes a count with its noun.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+/// Replaces what would move the cursor or colour the screen: names are chosen by strangers.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Draws a series between its least and its greatest value, one cell for each; a gap is a blank.
+pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
+    let known = || values.iter().flatten().copied().filter(|value| value.is_finite());
+    let (least, greatest) =
+        (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+    let cell = |value: &Option<f64>| {
+        let Some(value) = value.filter(|value| value.is_finite()) else {
+            return ' ';
+        };
+        // Divided first, so that the widest range does not overflow.
+        let share = (value / 2.0 - least / 2.0) / (greatest / 2.0 - least / 2.0);
+        let height = share * (BLOCKS.len() - 1) as f64;
+        let block = BLOCKS.iter().zip(0_u32..).find(|(_, n)| height < f64::from(*n) + 0.5);
+        block.map_or(LEVEL, |(block, _)| *block)
+    };
+    values.iter().map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sparkline_reaches_from_the_least_to_the_greatest_value() {
+        let rising: Vec<Option<f64>> = (0..8).map(|n| Some(f64::from(n))).collect();
+        assert_eq!(sparkline(&rising), "▁▂▃▄▅▆▇█");
+        assert_eq!(sparkline(&[Some(-1.0), Some(0.2), Some(1.0)]), "▁▅█");
+        assert_eq!(sparkline(&[Some(f64::MIN), Some(f64::MAX)]), "▁█");
+    }
+
+    #[test]
+    fn a_gap_is_a_blank() {
+        assert_eq!(sparkline(&[None, Some(1.0), None, None, Some(2.0), None]), " ▁  █ ");
+        assert_eq!(sparkline(&[Some(f64::NAN), Some(1.0), Some(2.0)]), " ▁█");
+        assert_eq!(sparkline(&[]), "");
+        assert_eq!(sparkline(&[None, None]), "  ");
+    }
+
+    #[test]
+    fn what_never_changes_is_a_level_line() {
+        assert_eq!(sparkline(&[Some(21.5); 4]), "▄▄▄▄");
+        assert_eq!(sparkline(&[None, Some(0.0)]), " ▄");
+    }
+
+    #[test]
+    fn numbers_keep_to_their_room() {
+        for (value, text) in [
+            (21.349, "21.35"),
+            (-0.5, "-0.50"),
+            (1_013.25, "1013.25"),
+            (-1_013.25, "-1013.2"),
+            (123_456.7, "123457"),
+            (99_999.99, "100000"),
+            (-12_345_678.9, "-1e7"),
+            (1e300, "1e300"),
+        ] {
+            let shown = number(value);
+            assert_eq!(shown, text);
+            assert!(shown.chars().count() <= NUMBER_CHARS);
+        }
+    }
+
+    #[test]
+    fn times_are_utc_and_durations_round_down() {
+        assert_eq!(time(1_764_000_000_000), "2025-11-24T16:00:00Z");
+        assert_eq!(clock(1_764_000_000_000), "16:00");
+        assert_eq!(time(i64::MAX), "-");
+        let durations = [59_000, 720_000, 3_900_000].map(duration);
+        assert_eq!(durations, ["59 s", "12 min", "1 h 05"]);
+    }
+
+    #[test]
+    fn strangers_cannot_draw_on_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+    }
+}
