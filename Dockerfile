@@ -21,12 +21,14 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 WORKDIR /src
 ENV CARGO_PROFILE_RELEASE_DEBUG=false
 COPY --from=manifests /src ./
-RUN cargo build --release --locked -p producer -p consumer -p analytics -p audit -p dlq -p fleet
+RUN cargo build --release --locked -p producer -p consumer -p analytics -p audit -p dlq -p fleet \
+      -p report
 # Files keep the time of the checkout, which may lie before the layer above: touched, they count as new.
 COPY crates crates
 COPY infra/analytics infra/analytics
 RUN find crates -name '*.rs' -exec touch {} + \
- && cargo build --release --frozen -p producer -p consumer -p analytics -p audit -p dlq -p fleet
+ && cargo build --release --frozen -p producer -p consumer -p analytics -p audit -p dlq -p fleet \
+      -p report
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Sensorium" \
@@ -37,6 +39,7 @@ RUN groupadd --gid 10001 sensorium \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sensorium \
  && install -d -o sensorium -g sensorium /var/lib/sensorium/runs
 COPY --from=build /src/target/release/producer /src/target/release/consumer /src/target/release/analytics \
-     /src/target/release/audit /src/target/release/dlq /src/target/release/fleet /usr/local/bin/
+     /src/target/release/audit /src/target/release/dlq /src/target/release/fleet /src/target/release/report \
+     /usr/local/bin/
 USER 10001:10001
 CMD ["producer"]

@@ -49,6 +49,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Show what the analytics found, the fleet's open alerts or one site's last hour (`report
+    /// --help`)
+    #[command(disable_help_flag = true)]
+    Report {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Open cqlsh on the running pipeline's Cassandra; all arguments go to cqlsh
     #[command(disable_help_flag = true)]
     Cqlsh {
@@ -112,6 +119,7 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Analytics { arguments } => local::program(workspace, "analytics", &arguments),
         Task::Dlq { arguments } => local::program(workspace, "dlq", &arguments),
         Task::Fleet { arguments } => local::program(workspace, "fleet", &arguments),
+        Task::Report { arguments } => local::program(workspace, "report", &arguments),
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
         Task::Chaos { arguments } => local::chaos(workspace, &arguments),

@@ -14,8 +14,8 @@ use localstack::tools::{self, Tool};
 use crate::{Workspace, command};
 
 /// The programs of the pipeline, in the order of the reference page.
-pub(crate) const PROGRAMS: [&str; 6] =
-    ["producer", "consumer", "analytics", "audit", "dlq", "fleet"];
+pub(crate) const PROGRAMS: [&str; 7] =
+    ["producer", "consumer", "analytics", "audit", "dlq", "fleet", "report"];
 
 /// Starts servers, producer and consumers; returns only if that failed.
 pub(crate) fn up(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {

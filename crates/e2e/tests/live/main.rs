@@ -16,6 +16,7 @@ mod only_the_row_to_blame_is_refused;
 mod outages_are_waited_out;
 mod producers_share_a_run;
 mod readings_are_readable_soon;
+mod reports_are_readable;
 mod silence_closes_windows;
 mod up_leaves_nothing_behind;
 mod windows_survive_kills;
