@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::StackError;
 use crate::jars::{self, Server};
 
 /// The Java releases that run both servers: Kafka needs 17, and Cassandra 5.0 needs the security
@@ -101,6 +102,23 @@ pub fn required(servers: &[Server]) -> Vec<Tool> {
         tools.push(Tool::Maven);
     }
     tools
+}
+
+/// Returns what Java calls its version, if it runs.
+pub fn java_version() -> Option<String> {
+    Some(java_version_text()?.lines().next()?.to_owned())
+}
+
+/// Prepares a command that runs one of Kafka's own tools, a main class of its jars, with the heap
+/// that Kafka's scripts give it. The jars are fetched first if need be.
+pub fn kafka_tool(main_class: &str) -> Result<Command, StackError> {
+    let jars = jars::ensure(Server::Kafka)?;
+    let mut command = Command::new(java_program());
+    for variable in ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"] {
+        command.env_remove(variable);
+    }
+    command.arg("-Xmx512m").args(["-cp", &jars.class_path, main_class]);
+    Ok(command)
 }
 
 /// The Java launcher: that of `JAVA_HOME` if it is set, otherwise the one on the path.

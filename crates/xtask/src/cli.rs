@@ -73,6 +73,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure the released programs beside their peers: `run` (or nothing), `show`, `compare`;
+    /// `bench run --help` lists the options
+    #[command(disable_help_flag = true)]
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Put deliberate bugs into a copy of the sources, one at a time, and expect the tests to find
     /// each
     Mutants {
@@ -123,6 +130,7 @@ fn perform(task: Task, workspace: &Workspace) -> Result<()> {
         Task::Cqlsh { arguments } => cqlsh::open(workspace, &arguments),
         Task::Test { filters } => local::test(workspace, &filters),
         Task::Chaos { arguments } => local::chaos(workspace, &arguments),
+        Task::Bench { arguments } => local::bench(workspace, &arguments),
         Task::Mutants { list: true, .. } => mutants::list(workspace),
         Task::Mutants { only, list: false } => mutants::run(workspace, &only),
         Task::Tidy => tidy::run(workspace),

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use localstack::Server;
 use localstack::tools::{self, Tool};
+use serde_json::Value;
 
 use crate::{Workspace, command};
 
@@ -45,6 +46,37 @@ pub(crate) fn chaos(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
     workspace.build_release(&["e2e"])?;
     let mut chaos = Command::new(workspace.program("chaos"));
     Err(command::become_program(chaos.args(arguments)))
+}
+
+/// Runs the benchmark, or looks at its reports; returns only if that failed.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let action = arguments.first().and_then(|word| word.to_str()).unwrap_or_default();
+    let mut bench = Command::new(workspace.program("bench"));
+    if ["show", "compare", "help", "--help", "-h"].contains(&action) {
+        workspace.build_release(&["bench"])?;
+        return Err(command::become_program(bench.args(arguments)));
+    }
+    build_all(workspace)?;
+    workspace.build_release(&["bench"])?;
+    bench.arg("run").args(arguments.iter().skip(usize::from(action == "run")));
+    for path in micro_benchmarks(workspace)? {
+        bench.arg("--micro").arg(path);
+    }
+    Err(command::become_program(&mut bench))
+}
+
+/// Builds the micro-benchmarks; returns where they are.
+fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut cargo = workspace.cargo(&["bench", "--no-run", "--message-format", "json"]);
+    // What explains a failure goes to the terminal, not into the messages.
+    cargo.args(["--quiet", "--benches", "--package", "domain", "--package", "consumer"]);
+    let messages = command::output(&mut cargo)?;
+    let paths = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_bench = message["target"]["kind"][0] == "bench";
+        is_bench.then(|| message["executable"].as_str().map(str::to_owned))?
+    });
+    Ok(paths.collect())
 }
 
 /// Runs all tests, or those whose name contains one of the filters.
