@@ -17,6 +17,7 @@ use crate::stop::Stop;
 
 /// Readings that warm both servers up before the first turn.
 const WARM_UP_READINGS: u64 = 500_000;
+const WARM_UP_READINGS_QUICK: u64 = 100_000;
 const WARM_UP_TIMEOUT: Duration = Duration::from_mins(3);
 /// Longest wait for a program that was asked to end.
 pub const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,6 +26,8 @@ pub const END_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Bench {
     /// Short turns, to see that everything works.
     pub quick: bool,
+    /// How often each variant has its turn, if that was asked for.
+    pub rounds: Option<usize>,
     /// The micro-benchmarks that were built.
     pub micro: Vec<PathBuf>,
     /// The rate that the case `pipeline` found in this run, in readings a second.
@@ -46,6 +49,7 @@ impl Bench {
         let folder = TempDir::with_prefix("sensorium-bench-")?;
         Ok(Self {
             quick,
+            rounds: None,
             micro: Vec::new(),
             sustained_per_s: None,
             stop,
@@ -79,17 +83,12 @@ impl Bench {
         Ok(path)
     }
 
-    /// Returns the folder in which cargo keeps what the programs were built of.
-    pub fn build_folder(&self) -> PathBuf {
-        self.programs.join("build")
-    }
-
     /// Returns the servers, started and warmed up on first use.
     pub fn servers(&mut self) -> Result<&Servers> {
         if self.servers.is_none() {
             println!("  starting kafka and cassandra");
             self.servers = Some(Servers::start()?);
-            println!("  warming them up with {WARM_UP_READINGS} readings");
+            println!("  warming them up");
             self.warm_up().context("the warm-up failed")?;
         }
         self.started()
@@ -149,14 +148,15 @@ impl Bench {
     /// Sends readings through everything once: cold Java is half as fast.
     fn warm_up(&mut self) -> Result<()> {
         let mut names = self.names()?;
-        names.set("PRODUCER_READINGS", WARM_UP_READINGS);
+        let readings = self.size(WARM_UP_READINGS, WARM_UP_READINGS_QUICK);
+        names.set("PRODUCER_READINGS", readings);
         names.set("PRODUCER_TARGET_RATE", 100_000);
         names.set("PRODUCER_CATCH_UP", "unlimited");
         let servers = self.started()?;
         servers.create_keyspace(names.keyspace())?;
         let mut consumer = self.start("consumer", &names)?;
         self.produce(&names, WARM_UP_TIMEOUT)?;
-        let all = WARM_UP_READINGS as f64;
+        let all = readings as f64;
         consumer.wait_for("every reading", WARM_UP_TIMEOUT, |line| {
             self.stop.is_asked() || line.number("rows_total").is_some_and(|rows| rows >= all)
         })?;

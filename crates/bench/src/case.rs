@@ -95,7 +95,7 @@ pub fn play(case: &mut dyn Case, bench: &mut Bench) -> Result<CaseReport> {
         let (name, about) = (name.to_owned(), about.to_owned());
         report.variants.push(VariantReport { name, about, is_control, samples: vec![], skipped });
     }
-    let rounds = case.rounds(bench.quick);
+    let rounds = bench.rounds.unwrap_or_else(|| case.rounds(bench.quick));
     for round in 1..=rounds {
         for (variant, told) in variants.iter().zip(&mut report.variants) {
             if told.skipped.is_some() {

@@ -33,6 +33,9 @@ struct RunOptions {
     /// Short turns, to see that everything works; the figures are worth nothing
     #[arg(long)]
     quick: bool,
+    /// Let everybody have so many turns, instead of as many as the case thinks right
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=50))]
+    rounds: Option<u8>,
     /// Name the cases and end
     #[arg(long)]
     list: bool,
@@ -121,7 +124,8 @@ fn perform(action: Action) -> Result<bool> {
 }
 
 fn run(options: RunOptions) -> Result<bool> {
-    let RunOptions { cases: names, quick, report: path, programs, micro, list: _ } = options;
+    let RunOptions { cases: names, quick, rounds, report: path, programs, micro, list: _ } =
+        options;
     let mut chosen = choose(&names)?;
     let here = folder_of_programs()?;
     let work = work_folder(&here);
@@ -144,6 +148,7 @@ fn run(options: RunOptions) -> Result<bool> {
     let stop = Stop::on_signals()?;
     let mut bench = Bench::new(quick, stop, programs.unwrap_or(here), work)?;
     bench.micro = micro;
+    bench.rounds = rounds.map(usize::from);
     for case in &mut chosen {
         let outcome = case::play(case.as_mut(), &mut bench)?;
         report.cases.push(outcome);

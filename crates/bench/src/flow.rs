@@ -13,8 +13,12 @@ use crate::process::{Usage, usage};
 use crate::report::Sample;
 use crate::statistics::slope;
 
-/// Until everybody has found their pace; what happens before is not looked at.
-const SETTLE: Duration = Duration::from_secs(5);
+/// Least and longest time until everybody has found their pace; what happens before is not looked
+/// at.
+const SETTLE_MIN: Duration = Duration::from_secs(5);
+const SETTLE_MAX: Duration = Duration::from_secs(15);
+/// They have when no more readings are on their way than this, in seconds of the rate.
+const SETTLED_LAG_S: f64 = 1.0;
 /// A lag that grows by more than this share of the rate is not flat: in an hour it would be more
 /// than a minute's worth.
 const SLOPE_OF_RATE_MAX: f64 = 0.02;
@@ -74,12 +78,11 @@ pub struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Starts one consumer and one producer, which sends for `seconds` after the time to settle.
-    pub fn start(bench: &'a mut Bench, rate: u64, seconds: u64) -> Result<Self> {
+    /// Starts one consumer and one producer.
+    pub fn start(bench: &'a mut Bench, rate: u64) -> Result<Self> {
         let mut names = bench.names()?;
         let bench = &*bench;
         names.set("PRODUCER_TARGET_RATE", rate);
-        names.set("PRODUCER_FOR_SEC", SETTLE.as_secs() + seconds);
         bench.started()?.create_keyspace(names.keyspace())?;
         let consumer = bench.start("consumer", &names)?;
         let producer = bench.start("producer", &names)?;
@@ -93,13 +96,20 @@ impl<'a> Pipeline<'a> {
         self.bench
     }
 
-    /// Waits until everybody has found their pace.
+    /// Waits until everybody has found their pace, or will not find it.
     pub fn settle(&mut self) -> Result<()> {
-        while self.started.elapsed() < SETTLE {
+        while self.started.elapsed() < SETTLE_MIN
+            || (self.started.elapsed() < SETTLE_MAX && !self.is_settled())
+        {
             self.look(LOOK)?;
         }
         self.lags.clear();
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        let lag = self.lags.last().map_or(f64::INFINITY, |(_, lag)| *lag);
+        lag <= SETTLED_LAG_S * self.rate && self.debt_s <= DEBT_MAX_S
     }
 
     /// Reads what the programs say, for at most so long.
@@ -124,8 +134,7 @@ impl<'a> Pipeline<'a> {
     pub fn measure(mut self, seconds: u64) -> Result<Flow> {
         let before = self.costs()?;
         let start = Instant::now();
-        let end = Duration::from_secs(seconds).saturating_sub(Duration::from_millis(500));
-        while start.elapsed() < end {
+        while start.elapsed() < Duration::from_secs(seconds) {
             self.look(LOOK)?;
             if let Some(status) = self.producer.exited()? {
                 bail!("the producer ended early: {status}{}", self.producer.last_lines());

@@ -13,6 +13,8 @@ use crate::stop::Stop;
 
 /// Time between two looks at a child.
 const LOOK: Duration = Duration::from_millis(20);
+/// Longest wait for the last lines of a child that has ended; they end with its output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Longest wait for a child that was asked to end.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -68,6 +70,10 @@ pub fn finish(
             hear(&line);
         }
         if ended {
+            // What it said last may still be on its way here.
+            while let Some(line) = program.next_line(LAST_WORDS) {
+                hear(&line);
+            }
             let status = program.wait(END_TIMEOUT)?;
             let (name, lines) = (program.name(), program.last_lines());
             ensure!(status.success(), "{name} ended: {status}{lines}");

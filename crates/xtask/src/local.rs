@@ -82,6 +82,7 @@ fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
 /// Runs all tests, or those whose name contains one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     build_all(workspace)?;
+    workspace.build_release(&["bench"])?;
     let mut test = workspace.cargo(&["test", "--workspace", "--"]);
     command::run(test.args(filters))
 }

@@ -67,8 +67,7 @@ impl Case for Latency {
         let rate = if variant.name == "3500" { 3_500 } else { self.half };
         let seconds = bench.size(40, 8);
         let stop = bench.stop.clone();
-        // Longer than the watch, so that the last readings watched are not the last of the run.
-        let mut pipeline = flow::Pipeline::start(bench, rate, seconds + 3)?;
+        let mut pipeline = flow::Pipeline::start(bench, rate)?;
         pipeline.settle()?;
         let manifest = pipeline.manifest()?;
         let servers = pipeline.bench().started()?;
@@ -85,7 +84,7 @@ impl Case for Latency {
             }
             watching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
-        let flow = pipeline.measure(1)?;
+        let flow = pipeline.measure(2)?;
         let mut sample = Sample::from([
             ("target_rate".into(), rate as f64),
             ("watched".into(), latencies.len() as f64),

@@ -16,8 +16,8 @@ const PRECISION: f64 = 1.07;
 const RATE_MIN: f64 = 2_000.0;
 const RATE_MAX: f64 = 1_000_000.0;
 /// How far a rate is lowered that was kept for a short time and not for a long one.
-const RETREAT: f64 = 0.93;
-const HOLDS_MAX: usize = 3;
+const RETREAT: f64 = 0.9;
+const HOLDS_MAX: usize = 5;
 
 /// Producer, both servers and consumer on the same cores.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Known {
 impl Pipeline {
     fn attempt(&mut self, bench: &mut Bench, rate: f64, seconds: u64) -> Result<Flow> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e6")]
-        let mut pipeline = flow::Pipeline::start(bench, rate.round() as u64, seconds)?;
+        let mut pipeline = flow::Pipeline::start(bench, rate.round() as u64)?;
         pipeline.settle()?;
         let flow = pipeline.measure(seconds)?;
         let told = format!("{seconds} s at {}", flow.describe());

@@ -48,7 +48,8 @@ pub fn build(bench: &Bench) -> Result<PathBuf> {
     let (source, program) = (bench.folder().join("produce.c"), bench.folder().join("produce"));
     fs::write(&source, SOURCE)?;
     let mut problems = String::new();
-    let own = static_library(&bench.build_folder());
+    // Beside this program, whatever build it measures.
+    let own = static_library(&std::env::current_exe()?.with_file_name("build"));
     for folder in own.iter().map(Some).chain([None]) {
         let mut command = Command::new("cc");
         command.args(["-O2", "-Wall", "-Werror", "-o"]).arg(&program).arg(&source);

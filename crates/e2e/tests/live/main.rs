@@ -18,5 +18,6 @@ mod producers_share_a_run;
 mod readings_are_readable_soon;
 mod reports_are_readable;
 mod silence_closes_windows;
+mod the_benchmark_measures;
 mod up_leaves_nothing_behind;
 mod windows_survive_kills;
