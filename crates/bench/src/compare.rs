@@ -11,6 +11,11 @@ const FLOOR_MIN: f64 = 0.05;
 /// The same where no control tells how the machine itself has changed.
 const FLOOR_BLIND: f64 = 0.10;
 
+/// What says nothing about a build: what was asked for, what another figure says as well, and what
+/// the servers took in all cases before.
+const NOT_JUDGED: [&str; 6] =
+    ["cassandra_rss_peak_mib", "kafka_rss_peak_mib", "lag_end", "target_rate", "wall_s", "watched"];
+
 /// One measurement in both reports.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -76,7 +81,8 @@ pub fn compare(base: &Report, other: &Report) -> Vec<Change> {
         let Some(other_case) = other.case(&case.name) else { continue };
         for variant in &case.variants {
             let Some(other_variant) = other_case.variant(&variant.name) else { continue };
-            for metric in variant.metrics() {
+            let metrics = variant.metrics().into_iter();
+            for metric in metrics.filter(|metric| !NOT_JUDGED.contains(metric)) {
                 let floor = floor(case, other_case, metric);
                 changes.extend(change(case, variant, other_variant, metric, floor));
             }
@@ -153,6 +159,14 @@ mod tests {
     fn without_an_interval_nothing_is_judged() {
         let (one, half) = (report(&[100.0], &[1.0]), report(&[50.0], &[1.0]));
         assert_eq!(word(&one, &half), "one sample");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_judged() {
+        let mut base = report(&[1.0], &[]);
+        base.cases[0].variants[0].samples[0].insert("target_rate".into(), 3_500.0);
+        let names: Vec<_> = compare(&base, &base).into_iter().map(|change| change.name).collect();
+        assert_eq!(names, ["consumer consumer rows_per_s"]);
     }
 
     #[test]
