@@ -20,7 +20,8 @@ const GROUP: &str = "sensorium-consumer";
 
 const CALL: Duration = Duration::from_mins(1);
 const START: Duration = Duration::from_mins(5);
-const FLOW: Duration = Duration::from_mins(1);
+/// The first minute of an hour is a row 65 s after the hour began.
+const FLOW: Duration = Duration::from_mins(2);
 const REBALANCE: Duration = Duration::from_mins(2);
 /// A stopped program ends within ten seconds.
 const GRACE_S: &str = "10";
