@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use domain::Reading;
@@ -181,8 +182,10 @@ impl Engine {
                 owned.partition.fall_silent();
             }
         }
-        while let Ok(written) = self.writer.done().try_recv() {
-            self.landed(written?);
+        match self.writer.done().try_recv() {
+            Ok(written) => self.landed(written?),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(AnalyticsError::Ended("writer")),
         }
         if now.saturating_duration_since(self.last_flush) >= self.flush_interval {
             self.flush(now)?;

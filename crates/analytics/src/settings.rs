@@ -218,12 +218,12 @@ fn read_timing(reader: &mut Reader) -> Timing {
         ),
         lateness_ms: milliseconds(
             "ANALYTICS_ALLOWED_LATENESS_SEC",
-            "60",
+            "30",
             "How long after a window was closed a reading amends it, in event time",
         ),
         clock_ahead_max_ms: milliseconds(
             "ANALYTICS_CLOCK_AHEAD_MAX_SEC",
-            "60",
+            "30",
             "How far after its arrival the event time of a reading may lie; not above the \
              allowed lateness, or one wrong clock makes all others late",
         ),

@@ -107,15 +107,12 @@ impl Source {
         context.report(&mut engine, now);
         let committer = context.committer();
         if committer.is_idle() {
-            if let Some(sent) = committer.take_success() {
-                context.committed(sent);
-            }
             if let Some(error) = committer.take_failure() {
                 warn!("commit failed, trying again: {error}");
                 engine.repeat_commits();
             }
-            // I4: a member that stood still may have been expelled.
-            let commits = if context.is_doubtful(now) { Vec::new() } else { engine.take_commits() };
+            // I4: a member that was expelled is of an earlier generation, which Kafka refuses.
+            let commits = engine.take_commits();
             if !commits.is_empty() {
                 committer.commit(commit_list(context.topic(), &commits)?);
             }
@@ -159,7 +156,6 @@ impl Source {
 
     fn take_in(&mut self, now: Instant, has_room: bool) -> Result<(), AnalyticsError> {
         let mut timeout = POLL_TIMEOUT;
-        self.consumer.context().polling(now);
         let records_max = if has_room { RECORDS_PER_TURN_MAX } else { 1 };
         for _ in 0..records_max {
             // The lock must not be held here: polling calls back into the group.
@@ -184,7 +180,12 @@ impl Source {
         let started = Instant::now();
         let deadline = started + grace;
         let context = Arc::clone(self.consumer.context());
-        let mut is_written = context.engine().drain(started + grace.mul_f64(0.75))?;
+        let drained = context.engine().drain(started + grace.mul_f64(0.75));
+        let mut is_written = match drained {
+            // Whoever waited for a server has given up.
+            Err(AnalyticsError::Stopped(_)) => false,
+            drained => drained?,
+        };
         let commits = context.engine().take_commits();
         is_written &= context.committer().wait(deadline);
         if is_written && !commits.is_empty() {

@@ -69,7 +69,9 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
 fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
     let mut cargo = workspace.cargo(&["bench", "--no-run", "--message-format", "json"]);
     // What explains a failure goes to the terminal, not into the messages.
-    cargo.args(["--quiet", "--benches", "--package", "domain", "--package", "consumer"]);
+    cargo
+        .args(["--quiet", "--benches", "--package", "domain", "--package", "consumer"])
+        .args(["--package", "analytics"]);
     let messages = command::output(&mut cargo)?;
     let paths = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;

@@ -123,6 +123,11 @@ pub(super) struct Episodes {
 }
 
 impl Episodes {
+    pub(super) fn heap_bytes(&self) -> usize {
+        let names: usize = self.list.iter().map(|episode| episode.rule.len()).sum();
+        self.list.capacity() * size_of::<Episode>() + names
+    }
+
     pub(super) fn open(&self) -> impl Iterator<Item = (&Episode, i64)> {
         self.list.iter().filter_map(|episode| Some((episode, episode.opened_at?)))
     }

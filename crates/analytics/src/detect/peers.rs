@@ -138,6 +138,10 @@ pub(super) struct Comparison {
 }
 
 impl Peers {
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.pairs.capacity() * size_of::<Pair>()
+    }
+
     /// Forgets the window before: what comes next is not its neighbour.
     pub(super) fn interrupt(&mut self) {
         self.previous = None;

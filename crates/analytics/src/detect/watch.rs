@@ -111,6 +111,11 @@ impl Watch {
         Self::default()
     }
 
+    /// Returns the bytes that it takes beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.episodes.heap_bytes() + self.peers.heap_bytes()
+    }
+
     /// Returns its bytes: a version, then postcard, every float with all its bits.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];

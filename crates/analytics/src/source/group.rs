@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use domain::Alert;
@@ -15,7 +16,6 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka::committer::Committer;
-use runtime::kafka::membership::Membership;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -28,6 +28,8 @@ use crate::writer::Sink;
 
 /// Longest wait for one answer of the brokers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before Kafka is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for a commit under way when partitions are let go of.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,6 @@ pub(super) struct Group {
     runtime: Handle,
     /// One past the last record of each partition, as librdkafka last heard.
     high_watermarks: Mutex<BTreeMap<i32, u64>>,
-    membership: Mutex<Membership>,
     reassigned: AtomicBool,
     failure: Mutex<Option<AnalyticsError>>,
     committer: Committer,
@@ -53,7 +54,6 @@ impl Group {
         sink: Arc<Sink>,
         runtime: Handle,
     ) -> Self {
-        let session_timeout = Duration::from_millis(settings.session_timeout_ms.into());
         Self {
             topic: settings.kafka.topic.clone(),
             partitions: settings.kafka.partitions,
@@ -61,7 +61,6 @@ impl Group {
             sink,
             runtime,
             high_watermarks: Mutex::default(),
-            membership: Mutex::new(Membership::new(session_timeout, Instant::now())),
             reassigned: AtomicBool::new(false),
             failure: Mutex::default(),
             committer: Committer::idle(),
@@ -74,24 +73,6 @@ impl Group {
 
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn membership(&self) -> MutexGuard<'_, Membership> {
-        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that the group is about to be heard.
-    pub(super) fn polling(&self, now: Instant) {
-        self.membership().polling(now);
-    }
-
-    /// Notes that the group took a commit that was sent at `sent`.
-    pub(super) fn committed(&self, sent: Instant) {
-        self.membership().confirmed(sent);
-    }
-
-    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
-        self.membership().is_doubtful(now)
     }
 
     /// Tells whether partitions came since the last call.
@@ -173,6 +154,20 @@ impl Group {
         Ok(Resumed { bookmark, known, provisional })
     }
 
+    /// Asks Kafka until it answers.
+    fn insist<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> Result<T, AnalyticsError> {
+        loop {
+            match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => warn!("kafka does not say where to go on, asking again: {error}"),
+            }
+            if self.sink.is_stopping() {
+                return Err(AnalyticsError::Stopped("kafka"));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     fn bookmark(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -180,15 +175,8 @@ impl Group {
     ) -> Result<Bookmark, AnalyticsError> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, number);
-        let committed = loop {
-            match consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT) {
-                Ok(committed) => break committed,
-                Err(error) => warn!("kafka does not say what is committed, asking again: {error}"),
-            }
-            if self.sink.is_stopping() {
-                return Err(AnalyticsError::Stopped("kafka"));
-            }
-        };
+        let committed =
+            self.insist(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT))?;
         let committed = committed.find_partition(&self.topic, number);
         let Some((offset, metadata)) = committed.and_then(|element| match element.offset() {
             Offset::Offset(offset) => {
@@ -196,7 +184,8 @@ impl Group {
             }
             _ => None,
         }) else {
-            let (low, _) = consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT)?;
+            let ask = || consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT);
+            let (low, _) = self.insist(ask)?;
             return Ok(Bookmark::start(u64::try_from(low).unwrap_or(0)));
         };
         Ok(Bookmark::parse(offset, &metadata).unwrap_or_else(|error| {
@@ -236,7 +225,6 @@ impl ConsumerContext for Group {
             Rebalance::Assign(list) => {
                 let numbers = self.own_partitions(list);
                 self.take_over(consumer, &numbers);
-                self.committed(Instant::now());
                 self.reassigned.store(true, Ordering::Relaxed);
                 let owned = self.engine().numbers().len();
                 info!(partitions = ?numbers, owned, "partitions assigned");

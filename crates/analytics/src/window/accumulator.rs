@@ -7,27 +7,53 @@ use super::seen::Seen;
 use super::sum::ExactSum;
 
 /// What a window has taken in of a sensor. The order of arrival leaves no trace in its aggregate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Accumulator {
     seen: Seen,
     sum: ExactSum,
     squares: ExactSum,
-    count: u64,
-    not_ok: u64,
     min: f64,
     max: f64,
-    first: Option<Sample>,
-    last: Option<Sample>,
+    first: Sample,
+    last: Sample,
     /// Of motion sensors: twice the offset in the window, in milliseconds, plus the value, in
     /// order.
     moves: Vec<u32>,
+    count: u32,
+    not_ok: u32,
     /// Readings that came after the window was closed.
-    pub(crate) revision: u64,
+    pub(crate) revision: u32,
     /// Whether it holds more than what was written last.
     pub(crate) is_dirty: bool,
 }
 
+impl Default for Accumulator {
+    fn default() -> Self {
+        Self {
+            seen: Seen::default(),
+            sum: ExactSum::default(),
+            squares: ExactSum::default(),
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            first: Sample { ts: i64::MAX, value: f64::INFINITY },
+            last: Sample { ts: i64::MIN, value: f64::NEG_INFINITY },
+            moves: Vec::new(),
+            count: 0,
+            not_ok: 0,
+            revision: 0,
+            is_dirty: false,
+        }
+    }
+}
+
 impl Accumulator {
+    /// Returns the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let sums = self.sum.heap_bytes() + self.squares.heap_bytes();
+        let moves = self.moves.capacity() * size_of::<u32>();
+        size_of::<Self>() + self.seen.heap_bytes() + sums + moves
+    }
+
     /// Takes in a reading of the window that starts at `start_ms`; returns false if it was there
     /// already.
     pub(crate) fn add(&mut self, reading: &Reading<'_>, start_ms: i64) -> bool {
@@ -37,14 +63,10 @@ impl Accumulator {
         // Minus zero and zero are one value, of which only one may be seen.
         let value = reading.value + 0.0;
         let sample = Sample { ts: reading.ts, value };
-        self.first = Some(self.first.map_or(sample, |first| first.earlier(sample)));
-        self.last = Some(self.last.map_or(sample, |last| last.later(sample)));
-        (self.min, self.max) = match self.count {
-            0 => (value, value),
-            _ => (self.min.min(value), self.max.max(value)),
-        };
+        (self.first, self.last) = (self.first.earlier(sample), self.last.later(sample));
+        (self.min, self.max) = (self.min.min(value), self.max.max(value));
         self.count += 1;
-        self.not_ok += u64::from(reading.status != Status::Ok);
+        self.not_ok += u32::from(reading.status != Status::Ok);
         self.sum.add(value);
         self.squares.add_product(value, value);
         if reading.kind == SensorKind::Motion {
@@ -67,19 +89,21 @@ impl Accumulator {
 
     /// Returns what the readings come to; `None` if there are none.
     pub(crate) fn aggregate(&self, kind: SensorKind, size_ms: i64) -> Option<Aggregate> {
-        let (first, last) = (self.first?, self.last?);
-        let count = self.count as f64;
+        if self.count == 0 {
+            return None;
+        }
+        let count = f64::from(self.count);
         // Rounding cannot make a spread negative, since it is rounded once.
         let stddev = libm::sqrt(self.sum.spread(&self.squares, count)) / count;
         Some(Aggregate {
-            count: self.count,
+            count: self.count.into(),
             min: self.min,
             max: self.max,
             mean: self.sum.value() / count,
             stddev,
-            first,
-            last,
-            not_ok: self.not_ok,
+            first: self.first,
+            last: self.last,
+            not_ok: self.not_ok.into(),
             motion: (kind == SensorKind::Motion).then(|| self.motion(size_ms)),
         })
     }

@@ -36,7 +36,7 @@ impl Bucket {
         let (start_ms, is_closed) = (self.start_ms, self.is_closed);
         let window = self.window(sensor);
         let is_new = window.add(reading, start_ms);
-        window.revision += u64::from(is_new && is_closed);
+        window.revision += u32::from(is_new && is_closed);
         self.is_dirty |= is_new;
         self.readings += u64::from(is_new);
         is_new
@@ -67,6 +67,12 @@ impl Bucket {
         size_ms: i64,
     ) -> Option<Aggregate> {
         self.look(sensor)?.aggregate(sensors[sensor as usize].kind, size_ms)
+    }
+
+    /// Returns the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let windows = self.windows.iter().flatten().map(|window| window.bytes());
+        self.windows.capacity() * size_of::<usize>() + windows.sum::<usize>()
     }
 
     /// Says that everything has been written.
@@ -112,10 +118,10 @@ impl Bucket {
             let sensor = &registry.sensors[number as usize];
             let Some(aggregate) = window.aggregate(sensor.kind, size_ms) else { continue };
             parts.push(aggregate);
-            revision += window.revision;
+            revision += u64::from(window.revision);
             if window.is_dirty {
                 let key = self.key(site_id, sensor.kind, &sensor.id);
-                rows.push(MinuteRow { key, aggregate, revision: window.revision });
+                rows.push(MinuteRow { key, aggregate, revision: window.revision.into() });
             }
         }
         let kind = registry.sensors[members[0] as usize].kind;

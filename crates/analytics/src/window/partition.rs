@@ -330,6 +330,11 @@ impl Partition {
         self.registry.sensors.iter().map(known).collect()
     }
 
+    /// Returns the bytes that windows and sensors take in memory.
+    pub fn state_bytes(&self) -> usize {
+        self.buckets.iter().map(Bucket::bytes).sum::<usize>() + self.registry.bytes()
+    }
+
     /// Returns what the detectors know of each sensor.
     pub fn watches(&self) -> impl Iterator<Item = (&str, SensorKind, &Watch)> {
         self.registry.sensors.iter().map(|sensor| (&*sensor.id, sensor.kind, &sensor.watch))

@@ -69,6 +69,10 @@ impl Registry {
     pub(crate) fn add(&mut self, site_id: &str, kind: SensorKind, id: &str, watch: Watch) -> u32 {
         let number = u32::try_from(self.sensors.len()).expect("fewer than four thousand million");
         let site = self.site(site_id);
+        // They are large, and twice as much room as needed would be most of the memory.
+        if self.sensors.len() == self.sensors.capacity() {
+            self.sensors.reserve_exact(self.sensors.len() / 8 + 8);
+        }
         self.sensors.push(Sensor { site, kind, id: id.into(), watch });
         let (sensors, hasher) = (&self.sensors, &self.hasher);
         let hash_of = |number: &u32| hasher.hash_one(&*sensors[*number as usize].id);
@@ -81,6 +85,19 @@ impl Registry {
         let place = members.partition_point(|member| key(member) < (kind, id));
         members.insert(place, number);
         number
+    }
+
+    /// Returns the bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        // A table has room for one entry in eight more than it may hold, and a byte for each.
+        let tables = (self.by_name.capacity() + self.by_site.capacity()) * (size_of::<u32>() + 1);
+        let of_sensor = |sensor: &Sensor| sensor.id.len() + sensor.watch.heap_bytes();
+        let of_site = |site: &Site| site.id.len() + site.sensors.capacity() * size_of::<u32>();
+        self.sensors.capacity() * size_of::<Sensor>()
+            + self.sites.capacity() * size_of::<Site>()
+            + self.sensors.iter().map(of_sensor).sum::<usize>()
+            + self.sites.iter().map(of_site).sum::<usize>()
+            + tables * 8 / 7
     }
 
     /// Returns what the detectors have learnt about a sensor, as it is stored; `None` if they were

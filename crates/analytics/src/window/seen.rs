@@ -1,12 +1,14 @@
 //! Which readings of a sensor a window has taken in, so that each counts once.
 
-use rustc_hash::FxHasher;
 use std::hash::Hasher;
+
+use rustc_hash::FxHasher;
+use smallvec::SmallVec;
 
 /// Sequence numbers by run, as ranges: readings come without gaps, so there are few.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
-    ranges: Vec<Range>,
+    ranges: SmallVec<[Range; 1]>,
 }
 
 /// Sequence numbers of a run, both ends included.
@@ -19,6 +21,11 @@ struct Range {
 }
 
 impl Seen {
+    /// Returns the bytes that it takes beside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if self.ranges.spilled() { self.ranges.capacity() * size_of::<Range>() } else { 0 }
+    }
+
     /// Takes in a reading; returns whether it is new.
     pub(crate) fn insert(&mut self, run: &str, seq: i64) -> bool {
         let run = fingerprint(run);

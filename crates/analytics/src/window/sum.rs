@@ -1,6 +1,8 @@
 //! Sums of floating-point numbers without any rounding, so that the order of the terms leaves no
 //! trace.
 
+use smallvec::SmallVec;
+
 /// An exact sum, as numbers that do not overlap, the least first (Shewchuk, "Adaptive precision
 /// floating-point arithmetic and fast robust geometric predicates", 1997, algorithm 2.9).
 ///
@@ -8,10 +10,16 @@
 /// not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ExactSum {
-    parts: Vec<f64>,
+    /// Two hold a minute of nearly all sensors, and take no memory of their own.
+    parts: SmallVec<[f64; 2]>,
 }
 
 impl ExactSum {
+    /// Returns the bytes that it takes beside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if self.parts.spilled() { self.parts.capacity() * size_of::<f64>() } else { 0 }
+    }
+
     /// Adds a term.
     pub(crate) fn add(&mut self, term: f64) {
         let mut carry = term;
