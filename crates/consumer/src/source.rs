@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
@@ -24,6 +24,8 @@ use group::{Drained, Group, commit_list};
 
 /// Longest wait for a record before time is looked at again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// Longest part of a rebalance that is waited for before the last commit is tried again.
+const REBALANCE_POLL: Duration = Duration::from_millis(100);
 /// Most records taken in before ends of writes are looked at again.
 const RECORDS_PER_TURN_MAX: usize = 256;
 /// Most compressed bytes of a partition in one answer of a broker.
@@ -215,8 +217,25 @@ impl Source {
         let drain_by = started + grace.mul_f64(0.75);
         let context = Arc::clone(self.consumer.context());
         let partitions = context.engine().pipeline.partitions();
-        let Drained { commits, rows_left, .. } = context.drain(&partitions, drain_by);
-        let committed = context.commit_and_wait(&commits, deadline);
+        let Drained { mut commits, rows_left, .. } = context.drain(&partitions, drain_by);
+        let committed = loop {
+            match context.commit_and_wait(&commits, deadline) {
+                // Others leave as well: the next generation of the group takes it.
+                Err(ConsumerError::Kafka(error))
+                    if is_rebalance(&error) && Instant::now() < deadline =>
+                {
+                    // Polling is what brings it about. Records that come are nobody's any more.
+                    let _record = self.consumer.poll(REBALANCE_POLL);
+                    // I4: what was taken away meanwhile is not ours to commit.
+                    let assigned = self.consumer.assignment()?;
+                    let topic = context.topic();
+                    commits.retain(|commit| {
+                        assigned.find_partition(topic, commit.partition).is_some()
+                    });
+                }
+                outcome => break outcome,
+            }
+        };
         context.committer().end();
         committed?;
         // Dropping the client leaves the group.
@@ -228,6 +247,14 @@ impl Source {
         context.engine().statistics.left(started.elapsed());
         Ok(())
     }
+}
+
+/// Tells whether a commit was refused because the partitions are being shared out anew.
+fn is_rebalance(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress)
+    )
 }
 
 /// Most errors of a poll are news about an outage that librdkafka waits out by itself.
