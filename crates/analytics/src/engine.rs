@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
-use domain::Reading;
+use domain::{Alert, Reading};
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Message};
+use runtime::clock::now_ms;
 use runtime::kafka::{self, Complaint};
 use tracing::{debug, error, warn};
 
@@ -17,9 +18,8 @@ use crate::error::AnalyticsError;
 use crate::publish::LateReading;
 use crate::settings::ServiceSettings;
 use crate::statistics::Statistics;
-use crate::store::now_ms;
-use crate::window::{Arrival, Bookmark, Counts, Fate, Late, Partition};
-use crate::writer::{Work, Writer};
+use crate::window::{Arrival, Bookmark, Fate, Known, Late, Partition, Timing};
+use crate::writer::{Work, Writer, Written};
 
 /// A partition that this process has.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ struct Flight {
     bookmarks: Vec<(i32, u64, Bookmark)>,
 }
 
-/// The engine.
+/// All of them, and what is under way.
 pub(crate) struct Engine {
-    timing: crate::window::Timing,
+    timing: Timing,
     policy: Arc<Policy>,
     flush_interval: Duration,
     idle_timeout: Duration,
@@ -106,9 +106,9 @@ impl Engine {
         self.partitions.keys().copied().collect()
     }
 
-    /// Returns one past the last record that was taken in.
-    pub(crate) fn position(&self, number: i32) -> Option<u64> {
-        self.partitions.get(&number).map(|owned| owned.partition.position())
+    /// Returns one past the last record that was taken in, of each partition.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (i32, Option<u64>)> {
+        self.partitions.iter().map(|(number, owned)| (*number, Some(owned.partition.position())))
     }
 
     /// Takes in one record.
@@ -193,15 +193,11 @@ impl Engine {
         Ok(())
     }
 
-    fn landed(&mut self, written: crate::writer::Written) {
+    fn landed(&mut self, written: Written) {
         self.statistics.written(written);
         let Some(Flight { bookmarks }) = self.flight.take() else { return };
-        for (number, epoch, bookmark) in bookmarks {
-            let is_ours = self.partitions.get(&number).is_some_and(|owned| owned.epoch == epoch);
-            if is_ours {
-                self.to_commit.insert(number, (epoch, bookmark));
-            }
-        }
+        let landed = bookmarks.into_iter().map(|(number, epoch, mark)| (number, (epoch, mark)));
+        self.to_commit.extend(landed);
     }
 
     /// Hands everything over to the writer, unless it has not written what it was given before.
@@ -276,13 +272,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Returns what became of the records of all partitions.
-    pub(crate) fn counts(&self) -> Counts {
-        let counts = self.partitions.values().map(|owned| owned.partition.counts());
-        counts.fold(Counts::default(), Counts::plus)
-    }
-
-    /// Calls `look` with each partition.
+    /// Returns the partitions.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.values().map(|owned| &owned.partition)
     }
@@ -292,6 +282,6 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) struct Resumed {
     pub(crate) bookmark: Bookmark,
-    pub(crate) known: Vec<crate::window::Known>,
-    pub(crate) provisional: Vec<domain::Alert>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) provisional: Vec<Alert>,
 }

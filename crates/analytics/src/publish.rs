@@ -7,10 +7,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
+use runtime::kafka::{self, durable_producer};
 
 use crate::error::AnalyticsError;
 use crate::settings::{ServiceSettings, Topics};
-use crate::window::MinuteRow;
+use crate::window::WindowRow;
 
 /// What every header about a late reading itself begins with; the others are the record's own.
 const HEADER_PREFIX: &str = "late-";
@@ -22,7 +23,7 @@ pub(crate) struct LateReading {
     pub(crate) offset: u64,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Vec<u8>,
-    pub(crate) headers: Vec<runtime::kafka::Header>,
+    pub(crate) headers: Vec<kafka::Header>,
     /// `late` or `clock-ahead`.
     pub(crate) reason: &'static str,
     /// Start of its window, in epoch milliseconds.
@@ -41,16 +42,10 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Makes the client; the brokers need not answer yet.
     pub(crate) fn new(settings: &ServiceSettings) -> Result<Self, KafkaError> {
-        let producer = settings
-            .kafka
-            .client("sensorium-analytics-out")
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // Kafka away means wait.
-            .set("message.timeout.ms", "0")
+        let servers = &settings.kafka.bootstrap_servers;
+        let producer = durable_producer(servers, "sensorium-analytics-out")
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
-            .set("partitioner", "murmur2_random")
             .create()?;
         let (topics, readings_topic) = (settings.topics.clone(), settings.kafka.topic.clone());
         Ok(Self { producer, topics, readings_topic })
@@ -59,7 +54,7 @@ impl Publisher {
     /// Publishes a window, keyed by its site.
     pub(crate) async fn aggregate(
         &self,
-        row: &MinuteRow,
+        row: &WindowRow,
         window_ms: i64,
     ) -> Result<(), AnalyticsError> {
         let key = &row.key;

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use domain::SensorKind;
 use domain::aggregate::{Aggregate, Merge};
 
-use crate::window::{MinuteRow, RowKey};
+use crate::window::{RowKey, WindowRow};
 
 /// Merges rows of one site, of any order; those of all sensors of a kind are made anew.
-pub fn merge(start_ms: i64, rows: impl IntoIterator<Item = MinuteRow>) -> Vec<MinuteRow> {
+pub fn merge(start_ms: i64, rows: impl IntoIterator<Item = WindowRow>) -> Vec<WindowRow> {
     // By sensor, and then by time.
-    let mut sensors = BTreeMap::<RowKey, BTreeMap<i64, MinuteRow>>::new();
+    let mut sensors = BTreeMap::<RowKey, BTreeMap<i64, WindowRow>>::new();
     for row in rows.into_iter().filter(|row| !row.key.sensor_id.is_empty()) {
         let key = RowKey { window_start_ms: start_ms, ..row.key.clone() };
         sensors.entry(key).or_default().insert(row.key.window_start_ms, row);
@@ -25,14 +25,10 @@ pub fn merge(start_ms: i64, rows: impl IntoIterator<Item = MinuteRow>) -> Vec<Mi
         let Some(aggregate) = Aggregate::merge(parts, Merge::OverTime) else { continue };
         let kind = kinds.entry((key.site_id.clone(), key.kind)).or_default();
         kind.push((aggregate, revision));
-        merged.push(MinuteRow { key, aggregate, revision });
+        merged.push(WindowRow { key, aggregate, revision });
     }
     for ((site_id, kind), parts) in kinds {
-        let revision = parts.iter().map(|(_, revision)| revision).sum();
-        let parts = parts.into_iter().map(|(aggregate, _)| aggregate);
-        let Some(aggregate) = Aggregate::merge(parts, Merge::OverSensors) else { continue };
-        let key = RowKey { site_id, kind, sensor_id: String::new(), window_start_ms: start_ms };
-        merged.push(MinuteRow { key, aggregate, revision });
+        merged.extend(WindowRow::of_kind(&site_id, kind, start_ms, &parts));
     }
     merged
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
 use runtime::kafka::KafkaSettings;
+use runtime::kafka::member::read_session_timeout_ms;
 use runtime::settings::{Reader, Setting};
 
 use crate::detect::Policy;
@@ -109,28 +110,13 @@ impl ServiceSettings {
             kafka: KafkaSettings::read(reader),
             topics: read_topics(reader),
             cassandra: CassandraSettings::read(reader),
-            consistency: reader.choice(
-                Setting::plain(
-                    "CASSANDRA_CONSISTENCY",
-                    "LOCAL_QUORUM",
-                    "Replicas that must have a row before its offset is committed",
-                ),
-                ConsistencyLevel::ALLOWED,
-            ),
+            consistency: ConsistencyLevel::read(reader),
             group_id: reader.text(Setting::plain(
                 "ANALYTICS_GROUP_ID",
                 "sensorium-analytics",
                 "Consumer group of the analytics",
             )),
-            session_timeout_ms: reader.number(
-                Setting {
-                    name: "KAFKA_SESSION_TIMEOUT_MS",
-                    default: "10000",
-                    unit: "ms",
-                    meaning: "Silence after which the group gives a member's partitions away",
-                },
-                6_000..=1_800_000,
-            ),
+            session_timeout_ms: read_session_timeout_ms(reader),
             timing: read_timing(reader),
             idle_timeout: seconds(
                 reader,

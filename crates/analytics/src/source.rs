@@ -12,8 +12,9 @@ use rdkafka::error::KafkaError;
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
+use runtime::kafka::member::{Member, outlive};
 use tokio::runtime::Handle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::engine::Engine;
 use crate::error::AnalyticsError;
@@ -25,9 +26,7 @@ use group::{Group, commit_list};
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 /// Most records taken in before time is looked at again.
 const RECORDS_PER_TURN_MAX: usize = 256;
-/// Most compressed bytes of a partition in one answer of a broker, and most fetched ahead. An
-/// answer is unpacked as a whole, whatever room the queue has (librdkafka#2076).
-const FETCH_BYTES_MAX: u32 = 64 * 1024;
+/// Records fetched ahead, in memory.
 const FETCH_QUEUE_KIB: u32 = 8 * 1024;
 /// Back-pressure that lasts longer makes the process unhealthy.
 const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
@@ -57,25 +56,20 @@ pub(crate) fn serve(
 }
 
 fn client_config(settings: &ServiceSettings) -> ClientConfig {
-    let session_timeout_ms = settings.session_timeout_ms;
-    let mut config = settings.kafka.client("sensorium-analytics");
+    let member = Member {
+        client_id: "sensorium-analytics",
+        group_id: &settings.group_id,
+        session_timeout_ms: settings.session_timeout_ms,
+        fetch_queue_kib: FETCH_QUEUE_KIB,
+        statistics_interval: settings.progress_interval,
+    };
+    let mut config = member.config(&settings.kafka);
     config
-        .set("group.id", &settings.group_id)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", session_timeout_ms.to_string())
-        .set("heartbeat.interval.ms", (session_timeout_ms / 20).to_string())
         // Taking a partition over waits for Cassandra, however long it is away.
         .set("max.poll.interval.ms", "86400000")
         .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
         // A partition is silent only if everything in it has been read.
-        .set("enable.partition.eof", "true")
-        .set("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string())
-        .set("fetch.message.max.bytes", FETCH_BYTES_MAX.to_string())
-        .set("fetch.queue.backoff.ms", "20")
-        .set("check.crcs", "true")
-        .set("statistics.interval.ms", settings.progress_interval.as_millis().to_string());
+        .set("enable.partition.eof", "true");
     config
 }
 
@@ -166,7 +160,7 @@ impl Source {
                     self.consumer.context().engine().reached_end(partition);
                 }
                 Some(Err(error)) => {
-                    check(error, &mut self.complaint)?;
+                    outlive(error, &mut self.complaint)?;
                     break;
                 }
             }
@@ -205,14 +199,4 @@ impl Source {
         info!(took_ms = started.elapsed().as_millis(), "written, committed, left");
         Ok(())
     }
-}
-
-/// Most errors of a poll are news about an outage that librdkafka waits out by itself.
-fn check(error: KafkaError, complaint: &mut Complaint) -> Result<(), AnalyticsError> {
-    if let KafkaError::MessageConsumptionFatal(code) = &error {
-        error!("kafka client cannot go on: {code}");
-        return Err(error.into());
-    }
-    complaint.raise(|| warn!("kafka does not answer, trying again: {error}"));
-    Ok(())
 }

@@ -36,13 +36,13 @@ pub(crate) struct Summary {
 impl Summary {
     /// Looks at the partitions.
     pub(crate) fn of<'a>(
-        counts: Counts,
         partitions: impl Iterator<Item = &'a Partition>,
         lag: Option<u64>,
     ) -> Self {
-        let mut summary = Self { counts, lag, ..Self::default() };
+        let mut summary = Self { lag, ..Self::default() };
         for partition in partitions {
             summary.partitions += 1;
+            summary.counts = summary.counts.plus(partition.counts());
             for (sensor_id, kind, watch) in partition.watches() {
                 summary.sensors += 1;
                 summary.alerts_open += watch.open_alerts().count();

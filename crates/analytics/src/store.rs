@@ -5,8 +5,8 @@ mod rows;
 mod tables;
 mod values;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::Alert;
 use domain::hour::{HOUR_MS, day_start_ms, hour_start_ms};
@@ -14,27 +14,26 @@ use runtime::Shutdown;
 use runtime::backoff::Backoff;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
-use runtime::cassandra::{self, ConsistencyLevel, Lifetime};
+use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
+use runtime::clock::now_ms;
 use runtime::kafka::Complaint;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
 use scylla::statement::Consistency;
-use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::batch::Batch;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::detect::Watch;
 use crate::error::AnalyticsError;
 use crate::settings::ServiceSettings;
-use crate::window::{Known, MinuteRow, Raised, SensorState};
+use crate::window::{Known, Raised, SensorState, WindowRow};
 use rows::{AlertColumns, WindowColumns};
 use tables::{ALERTS, DETECTORS, MINUTES, ROLLUPS};
 use values::{AggregateValues, AlertValues, StateValues};
 
-/// Time between two looks for tables that are not there yet.
-const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 /// Bounds of the wait before a request is repeated.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -80,8 +79,7 @@ struct Connection {
 pub(crate) struct Store {
     settings: ServiceSettings,
     shutdown: Shutdown,
-    connection: RwLock<Arc<Connection>>,
-    renewal: tokio::sync::Mutex<()>,
+    connection: Renewable<Connection>,
     lifetimes: Lifetimes,
     complaint: Mutex<Complaint>,
 }
@@ -95,22 +93,13 @@ pub(crate) async fn connect(
     let Some(session) = cassandra::connect(&settings.cassandra, level, shutdown).await else {
         return Ok(None);
     };
-    let (statements, lifetimes) = loop {
-        let error = match prepare(&session, settings).await {
-            Ok(prepared) => break prepared,
-            Err(SchemaError::Misfit(problems)) => return Err(misfit(settings, &problems)),
-            Err(error @ (SchemaError::Missing(_) | SchemaError::Unanswered(_))) => error,
-        };
-        warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
-        if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
-            return Ok(None);
-        }
-    };
+    let ready = schema::until_ready(async || prepare(&session, settings).await, shutdown);
+    let ready = ready.await.map_err(|problems| misfit(settings, &problems))?;
+    let Some((statements, lifetimes)) = ready else { return Ok(None) };
     Ok(Some(Store {
         settings: settings.clone(),
         shutdown: shutdown.clone(),
-        connection: RwLock::new(Arc::new(Connection { session, statements })),
-        renewal: tokio::sync::Mutex::default(),
+        connection: Renewable::new(Connection { session, statements }),
         lifetimes,
         complaint: Mutex::default(),
     }))
@@ -163,10 +152,6 @@ fn misfit(settings: &ServiceSettings, problems: &[String]) -> AnalyticsError {
 }
 
 impl Store {
-    fn connection(&self) -> Arc<Connection> {
-        Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn lifetime(&self, table: &Table) -> Lifetime {
         Lifetime::new(self.lifetimes.of(table), now_ms())
     }
@@ -179,7 +164,7 @@ impl Store {
     ) -> Result<T, AnalyticsError> {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         loop {
-            let connection = self.connection();
+            let connection = self.connection.current();
             let error = match request(&connection).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -200,10 +185,8 @@ impl Store {
         }
     }
 
-    /// Connects anew: a session whose nodes have all been away asks them again every ten seconds
-    /// only.
-    async fn renew(&self, old: &Arc<Connection>) -> Result<(), AnalyticsError> {
-        let Ok(_turn) = self.renewal.try_lock() else {
+    async fn renew(&self, failed: &Arc<Connection>) -> Result<(), AnalyticsError> {
+        let Some(_turn) = self.connection.turn() else {
             return Ok(());
         };
         let level = ConsistencyLevel::LocalOne;
@@ -212,12 +195,7 @@ impl Store {
         };
         match prepare(&session, &self.settings).await {
             Ok((statements, _)) => {
-                let mut connection =
-                    self.connection.write().unwrap_or_else(PoisonError::into_inner);
-                if Arc::ptr_eq(&connection, old) {
-                    *connection = Arc::new(Connection { session, statements });
-                    info!("connected to cassandra anew");
-                }
+                self.connection.replace(failed, Connection { session, statements });
                 Ok(())
             }
             Err(SchemaError::Misfit(problems)) => Err(misfit(&self.settings, &problems)),
@@ -229,7 +207,7 @@ impl Store {
     pub(crate) async fn write_rows(
         &self,
         level: Level,
-        rows: &[MinuteRow],
+        rows: &[WindowRow],
     ) -> Result<(), AnalyticsError> {
         let (table, window_ms) = match level {
             Level::Window => (&MINUTES, self.settings.timing.window_ms),
@@ -241,7 +219,7 @@ impl Store {
                 Level::Rollup => &statements.rollups,
             };
             let lifetime = self.lifetime(table);
-            let bucket_ms = |row: &MinuteRow| level.bucket_ms(row.key.window_start_ms);
+            let bucket_ms = |row: &WindowRow| level.bucket_ms(row.key.window_start_ms);
             let values = rows.iter().map(|row| {
                 let bucket_ms = bucket_ms(row);
                 AggregateValues { row, bucket_ms, window_ms, lifetime }
@@ -280,9 +258,7 @@ impl Store {
     }
 
     fn batch(&self, statement: &PreparedStatement, rows: usize) -> Batch {
-        let mut batch = Batch::new(BatchType::Unlogged);
-        batch.set_is_idempotent(true);
-        batch.set_consistency(self.settings.consistency.into());
+        let mut batch = schema::unlogged(self.settings.consistency.into());
         (0..rows).for_each(|_| batch.append_statement(statement.clone()));
         batch
     }
@@ -311,7 +287,7 @@ impl Store {
         &self,
         site_id: &str,
         hour_ms: i64,
-    ) -> Result<Vec<MinuteRow>, AnalyticsError> {
+    ) -> Result<Vec<WindowRow>, AnalyticsError> {
         let mut rows = Vec::new();
         let what = "rows of aggregates";
         self.read_all(
@@ -402,10 +378,4 @@ fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Analyti
 pub(crate) fn hours_of(start_ms: i64, size_ms: i64) -> impl Iterator<Item = i64> {
     let first = hour_start_ms(start_ms);
     (0..).map(move |hour| first + hour * HOUR_MS).take_while(move |hour| *hour < start_ms + size_ms)
-}
-
-/// Returns the time of day in epoch milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

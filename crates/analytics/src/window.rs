@@ -17,7 +17,7 @@ mod speculation;
 mod sum;
 
 pub use bookmark::{Bookmark, Counts};
-pub use outcome::{Fate, Late, MinuteRow, Outcome, Raised, RowKey, SensorState};
+pub use outcome::{Fate, Late, Outcome, Raised, RowKey, SensorState, WindowRow};
 pub use partition::{Arrival, Partition};
 pub use registry::Known;
 

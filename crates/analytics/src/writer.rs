@@ -18,7 +18,7 @@ use crate::error::AnalyticsError;
 use crate::publish::{LateReading, Publisher};
 use crate::rollup;
 use crate::store::{BATCH_ROWS_MAX, Level, Store, hours_of};
-use crate::window::{MinuteRow, Outcome, Raised, Timing};
+use crate::window::{Outcome, Raised, Timing, WindowRow};
 
 /// Requests that are under way at once.
 const CONCURRENCY: usize = 16;
@@ -89,7 +89,7 @@ impl Sink {
     async fn write(&self, Work { outcomes, late }: Work) -> Result<Written, AnalyticsError> {
         let mut written = Written { late: late.len() as u64, ..Written::default() };
         let late = each(&late, |late| self.publisher.late(late));
-        let rows: Vec<MinuteRow> =
+        let rows: Vec<WindowRow> =
             outcomes.iter().flat_map(|(_, outcome)| outcome.rows.iter().cloned()).collect();
         let (late, rows) = futures::join!(late, self.write_rows(Level::Window, rows));
         late?;
@@ -112,18 +112,18 @@ impl Sink {
     }
 
     /// Writes rows in batches of one partition each, and publishes them.
-    async fn write_rows(&self, level: Level, rows: Vec<MinuteRow>) -> Result<u64, AnalyticsError> {
+    async fn write_rows(&self, level: Level, rows: Vec<WindowRow>) -> Result<u64, AnalyticsError> {
         let count = rows.len() as u64;
         let window_ms = match level {
             Level::Window => self.timing.window_ms,
             Level::Rollup => self.timing.rollup_ms,
         };
-        let mut partitions = BTreeMap::<(String, i64), Vec<MinuteRow>>::new();
+        let mut partitions = BTreeMap::<(String, i64), Vec<WindowRow>>::new();
         for row in rows {
             let bucket_ms = level.bucket_ms(row.key.window_start_ms);
             partitions.entry((row.key.site_id.clone(), bucket_ms)).or_default().push(row);
         }
-        let batches: Vec<&[MinuteRow]> =
+        let batches: Vec<&[WindowRow]> =
             partitions.values().flat_map(|rows| rows.chunks(BATCH_ROWS_MAX)).collect();
         each(&batches, |rows| self.store.write_rows(level, rows)).await?;
         let published = partitions.values().flatten();
@@ -143,7 +143,7 @@ impl Sink {
             rows.retain(|row| span.contains(&row.key.window_start_ms));
             Ok::<_, AnalyticsError>(rollup::merge(*start_ms, rows))
         });
-        let merged: Vec<Vec<MinuteRow>> = merged.buffered(CONCURRENCY).try_collect().await?;
+        let merged: Vec<Vec<WindowRow>> = merged.buffered(CONCURRENCY).try_collect().await?;
         self.write_rows(Level::Rollup, merged.into_iter().flatten().collect()).await
     }
 

@@ -13,11 +13,12 @@ mod window;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use domain::simulation::RunReport;
 use domain::simulation::report::RunState;
 use runtime::Shutdown;
+use runtime::clock::now_ms;
 use runtime::process::Context;
 use tracing::{info, warn};
 
@@ -83,10 +84,4 @@ fn warn_of_oddities(report: &RunReport, tally: &Tally, topic: &str) {
         let (computed, claimed) = (tally.fates, report.fates);
         warn!(run, ?computed, ?claimed, "what became of readings is not what was computed");
     }
-}
-
-/// Returns the time in epoch milliseconds.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, LocalBoxStream, StreamExt};
 use runtime::backoff::Backoff;
+use runtime::clock::now_ms;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 use crate::compare::Row;
 use crate::error::AuditError;
 use crate::ledger::Ledger;
-use crate::now_ms;
 use crate::window::{Plan, Retention, Window};
 
 /// Token ranges that the ring is cut into.

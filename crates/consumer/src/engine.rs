@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
 use rdkafka::message::{BorrowedMessage, Message};
+use runtime::clock::now_ms;
 use runtime::kafka::{self, Complaint, Header};
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
@@ -16,7 +17,7 @@ use crate::error::ConsumerError;
 use crate::pipeline::ledger::RecordOffset;
 use crate::pipeline::record::{DeadLetter, Record, Rejection, Stream};
 use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline};
-use crate::sink::{Done, Outcome, Sink, now_ms};
+use crate::sink::{Done, Outcome, Sink};
 use crate::statistics::Statistics;
 
 /// Longest wait for one end of a write before time is looked at again.

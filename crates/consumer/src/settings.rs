@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
 use runtime::kafka::KafkaSettings;
+use runtime::kafka::member::read_session_timeout_ms;
 use runtime::settings::{Reader, Setting};
 use serde::Deserialize;
 
@@ -74,15 +75,7 @@ impl ConsumerSettings {
             dead_letter_topic: runtime::kafka::read_dead_letter_topic(reader),
             group: read_group(reader),
             cassandra: CassandraSettings::read(reader),
-            consistency: reader.choice(
-                Setting {
-                    name: "CASSANDRA_CONSISTENCY",
-                    default: "LOCAL_QUORUM",
-                    unit: "",
-                    meaning: "Replicas that must have a row before its offset is committed",
-                },
-                ConsistencyLevel::ALLOWED,
-            ),
+            consistency: ConsistencyLevel::read(reader),
             latest_consistency: reader.choice(
                 Setting {
                     name: "CASSANDRA_LATEST_CONSISTENCY",
@@ -132,15 +125,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
             },
             "earliest or latest",
         ),
-        session_timeout_ms: reader.number(
-            Setting {
-                name: "KAFKA_SESSION_TIMEOUT_MS",
-                default: "10000",
-                unit: "ms",
-                meaning: "Silence after which the group gives a member's partitions away",
-            },
-            6_000..=1_800_000,
-        ),
+        session_timeout_ms: read_session_timeout_ms(reader),
         fetch_queue_kib: reader.number(
             Setting {
                 name: "KAFKA_FETCH_QUEUE_KIB",

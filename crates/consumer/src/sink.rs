@@ -6,17 +6,16 @@ mod statements;
 mod tables;
 mod values;
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runtime::Shutdown;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError};
-use runtime::cassandra::{self, ConsistencyLevel, Lifetime};
+use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
+use runtime::clock::now_ms;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
-use tokio::sync::Mutex;
-use tracing::info;
 
 use crate::error::ConsumerError;
 use crate::pipeline::batch::RowBatch;
@@ -60,9 +59,7 @@ struct Connection {
 /// Cassandra and the dead-letter topic.
 pub(crate) struct Sink {
     settings: ConsumerSettings,
-    connection: RwLock<Arc<Connection>>,
-    /// Held by whoever connects anew.
-    renewal: Mutex<()>,
+    connection: Renewable<Connection>,
     lifetimes: Lifetimes,
     dead_letters: DeadLetters,
 }
@@ -81,10 +78,9 @@ pub(crate) async fn connect(
         return Ok(None);
     };
     Ok(Some(Sink {
-        connection: RwLock::new(Arc::new(Connection { session, statements: prepared.statements })),
+        connection: Renewable::new(Connection { session, statements: prepared.statements }),
         lifetimes: prepared.lifetimes,
         dead_letters: DeadLetters::new(settings)?,
-        renewal: Mutex::new(()),
         settings: settings.clone(),
     }))
 }
@@ -106,7 +102,7 @@ impl Sink {
     }
 
     async fn attempt(&self, write: &Write) -> Outcome {
-        let connection = self.connection();
+        let connection = self.connection.current();
         let attempt = match write {
             Write::Rows(batch) => self.write_rows(&connection, batch).await,
             Write::Site(news) => write_site(&connection, news).await,
@@ -126,10 +122,6 @@ impl Sink {
             Disposition::Retry if needs_new_session(&error) => self.renew(&connection, error).await,
             Disposition::Retry => Outcome::Failed(error.to_string()),
         }
-    }
-
-    fn connection(&self) -> Arc<Connection> {
-        Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn write_rows(
@@ -158,12 +150,9 @@ impl Sink {
         }
     }
 
-    /// Connects anew. A session whose nodes have all been away asks them again every ten seconds
-    /// only, which cannot be changed; and it does not prepare again what has become another
-    /// statement.
     async fn renew(&self, old: &Arc<Connection>, error: ExecutionError) -> Outcome {
         let failed = Outcome::Failed(error.to_string());
-        let Ok(_turn) = self.renewal.try_lock() else {
+        let Some(_turn) = self.connection.turn() else {
             return failed;
         };
         let level = ConsistencyLevel::LocalOne;
@@ -174,12 +163,7 @@ impl Sink {
         match statements::attempt(&session, &self.settings).await {
             Ok(prepared) => {
                 let statements = prepared.statements;
-                let mut connection =
-                    self.connection.write().unwrap_or_else(PoisonError::into_inner);
-                if Arc::ptr_eq(&connection, old) {
-                    *connection = Arc::new(Connection { session, statements });
-                    info!("connected to cassandra anew");
-                }
+                self.connection.replace(old, Connection { session, statements });
                 failed
             }
             Err(SchemaError::Misfit(problems)) => self.misfit(&problems),
@@ -215,10 +199,4 @@ fn partition_name(write: &Write) -> String {
         Write::Site(news) => news.site_id.to_string(),
         Write::DeadLetter(letter) => letter.partition.to_string(),
     }
-}
-
-/// Returns the time of day in epoch milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

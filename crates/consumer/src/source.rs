@@ -2,6 +2,7 @@
 //! partitions over.
 
 mod group;
+mod membership;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
+use runtime::kafka::member::{Member, outlive};
 use tokio::runtime::Handle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::engine::Engine;
 use crate::error::ConsumerError;
@@ -28,11 +30,6 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 const REBALANCE_POLL: Duration = Duration::from_millis(100);
 /// Most records taken in before ends of writes are looked at again.
 const RECORDS_PER_TURN_MAX: usize = 256;
-/// Most compressed bytes of a partition in one answer of a broker.
-///
-/// An answer is unpacked as a whole, whatever room the queue has (librdkafka#2076): with the
-/// default, 1 MiB, a backlog in twelve partitions took 337 MiB; with this 165 MiB, as fast.
-const FETCH_BYTES_MAX: u32 = 64 * 1024;
 /// Back-pressure that lasts longer than this is an outage: partitions are paused, so that polling
 /// can go on.
 ///
@@ -71,24 +68,16 @@ pub(crate) fn consume(
 }
 
 fn client_config(settings: &ConsumerSettings) -> ClientConfig {
-    let session_timeout_ms = settings.group.session_timeout_ms;
-    let mut config = settings.kafka.client("sensorium-consumer");
-    config
-        .set("group.id", &settings.group.id)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", session_timeout_ms.to_string())
-        // A member hears of a rebalance with its next heartbeat: partitions rest until then.
-        .set("heartbeat.interval.ms", (session_timeout_ms / 20).to_string())
-        .set("auto.offset.reset", settings.group.offset_reset.name())
-        // I1: only the ledger says what may be committed.
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("queued.max.messages.kbytes", settings.group.fetch_queue_kib.to_string())
-        .set("fetch.message.max.bytes", FETCH_BYTES_MAX.to_string())
-        // The default waits a second before it fetches again after the queue was full.
-        .set("fetch.queue.backoff.ms", "20")
-        .set("check.crcs", "true")
-        .set("statistics.interval.ms", settings.progress_interval.as_millis().to_string());
+    let group = &settings.group;
+    let member = Member {
+        client_id: "sensorium-consumer",
+        group_id: &group.id,
+        session_timeout_ms: group.session_timeout_ms,
+        fetch_queue_kib: group.fetch_queue_kib,
+        statistics_interval: settings.progress_interval,
+    };
+    let mut config = member.config(&settings.kafka);
+    config.set("auto.offset.reset", group.offset_reset.name());
     config
 }
 
@@ -152,7 +141,7 @@ impl Source {
                 None => break,
                 Some(Ok(message)) => self.consumer.context().engine().accept(&message, now),
                 Some(Err(error)) => {
-                    check(error, &mut self.complaint)?;
+                    outlive(error, &mut self.complaint)?;
                     break;
                 }
             }
@@ -192,7 +181,7 @@ impl Source {
                 self.consumer.context().engine().accept(&message, now);
                 Ok(())
             }
-            Some(Err(error)) => check(error, &mut self.complaint),
+            Some(Err(error)) => Ok(outlive(error, &mut self.complaint)?),
         }
     }
 
@@ -255,14 +244,4 @@ fn is_rebalance(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress)
     )
-}
-
-/// Most errors of a poll are news about an outage that librdkafka waits out by itself.
-fn check(error: KafkaError, complaint: &mut Complaint) -> Result<(), ConsumerError> {
-    if let KafkaError::MessageConsumptionFatal(code) = &error {
-        error!("kafka client cannot go on: {code}");
-        return Err(error.into());
-    }
-    complaint.raise(|| warn!("kafka does not answer, trying again: {error}"));
-    Ok(())
 }

@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{self, DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
-use runtime::kafka::{TopicSpec, client};
+use runtime::kafka::{TopicSpec, durable_producer};
 
 use crate::client::Voice;
 use crate::error::DlqError;
@@ -39,13 +39,9 @@ pub(crate) struct Courier {
 impl Courier {
     /// Makes the client; it connects in the background.
     pub(crate) fn open(bootstrap_servers: &str) -> Result<Self, DlqError> {
-        let producer = client(bootstrap_servers, "sensorium-dlq")
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
+        let producer = durable_producer(bootstrap_servers, "sensorium-dlq")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
-            // An outage makes the way back longer, not shorter.
-            .set("message.timeout.ms", "0")
             .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string())
             .create_with_context(Outcomes::default())
             .map_err(DlqError::Client)?;

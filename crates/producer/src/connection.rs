@@ -9,6 +9,7 @@ use domain::contract::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use runtime::kafka::durable_producer;
 
 use crate::deliveries::{Deliveries, Tag};
 use crate::error::ProducerError;
@@ -42,18 +43,11 @@ impl Connection {
         deliveries: Deliveries,
     ) -> Result<Self, ProducerError> {
         let readings_max = settings.queue_readings_max;
-        let producer: BaseProducer<Deliveries> = settings
-            .kafka
-            .client("sensorium-producer")
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
+        let servers = &settings.kafka.bootstrap_servers;
+        let producer: BaseProducer<Deliveries> = durable_producer(servers, "sensorium-producer")
             .set("max.in.flight.requests.per.connection", "5")
             .set("compression.type", "lz4")
-            // As Java clients choose; readings name their partition themselves.
-            .set("partitioner", "murmur2_random")
             .set("linger.ms", settings.linger_ms.to_string())
-            // Readings wait for Kafka as long as it takes: an outage makes them late, not lost.
-            .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", readings_max.to_string())
             // 1 KiB a reading is several times its size: the count is the limit.
             .set("queue.buffering.max.kbytes", readings_max.to_string())

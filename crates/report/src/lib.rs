@@ -14,9 +14,10 @@ mod text;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use domain::hour::{DAY_MS, HOUR_MS, hour_start_ms};
+use runtime::clock::now_ms;
 use runtime::process::Context;
 use tokio::time;
 
@@ -107,10 +108,4 @@ async fn newest_hour(database: &Database, site_id: &str, now_ms: i64) -> Result<
         }
     }
     Ok(Span::until(now_ms))
-}
-
-/// Returns the time of day in epoch milliseconds.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 
 pub mod failure;
 pub mod lifetime;
+pub mod renewable;
 pub mod schema;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::settings::{Reader, Setting};
 use crate::shutdown::Shutdown;
 
 pub use lifetime::Lifetime;
+pub use renewable::Renewable;
 
 /// Time between two attempts to connect, and so between two complaints.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(3);
@@ -47,6 +49,16 @@ pub enum ConsistencyLevel {
 impl ConsistencyLevel {
     /// The accepted names, in words.
     pub const ALLOWED: &str = "ONE, QUORUM, LOCAL_ONE, LOCAL_QUORUM or ALL";
+
+    /// Reads the level of writes.
+    pub fn read(reader: &mut Reader) -> Self {
+        let setting = Setting::plain(
+            "CASSANDRA_CONSISTENCY",
+            "LOCAL_QUORUM",
+            "Replicas that must have a row before its offset is committed",
+        );
+        reader.choice(setting, Self::ALLOWED)
+    }
 }
 
 impl From<ConsistencyLevel> for Consistency {

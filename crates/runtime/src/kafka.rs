@@ -2,7 +2,7 @@
 //! of a consumer group needs.
 
 pub mod committer;
-pub mod membership;
+pub mod member;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
@@ -91,6 +91,19 @@ pub fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("socket.keepalive.enable", "true");
+    config
+}
+
+/// Returns the configuration of a client that sends: idempotent, acknowledged by all replicas, and
+/// nothing is ever dropped, because Kafka away means wait.
+pub fn durable_producer(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+    let mut config = client(bootstrap_servers, client_id);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", "0")
+        // As Java clients choose.
+        .set("partitioner", "murmur2_random");
     config
 }
 

@@ -4,6 +4,7 @@
 pub mod backoff;
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
+pub mod clock;
 pub mod health;
 #[cfg(feature = "kafka")]
 pub mod kafka;

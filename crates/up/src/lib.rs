@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask up` and the live tests are made of the same parts.
 
+pub mod log;
 pub mod program;
 pub mod schema;
 

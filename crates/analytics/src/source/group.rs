@@ -1,7 +1,6 @@
 //! Membership in the consumer group: partitions are taken over from what is committed and stored,
 //! and let go of without a word.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,9 +12,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka::committer::Committer;
+use runtime::kafka::member::{HighWatermarks, partitions_of};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -40,8 +39,7 @@ pub(super) struct Group {
     engine: Mutex<Engine>,
     sink: Arc<Sink>,
     runtime: Handle,
-    /// One past the last record of each partition, as librdkafka last heard.
-    high_watermarks: Mutex<BTreeMap<i32, u64>>,
+    high_watermarks: HighWatermarks,
     reassigned: AtomicBool,
     failure: Mutex<Option<AnalyticsError>>,
     committer: Committer,
@@ -60,7 +58,7 @@ impl Group {
             engine: Mutex::new(engine),
             sink,
             runtime,
-            high_watermarks: Mutex::default(),
+            high_watermarks: HighWatermarks::default(),
             reassigned: AtomicBool::new(false),
             failure: Mutex::default(),
             committer: Committer::idle(),
@@ -94,19 +92,9 @@ impl Group {
         if !engine.statistics.is_due(now) {
             return;
         }
-        let ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        let lags = engine
-            .numbers()
-            .into_iter()
-            .map(|number| Some(ends.get(&number)?.saturating_sub(engine.position(number)?)));
-        let lag: Option<u64> = lags.sum();
-        let progress = Summary::of(engine.counts(), engine.partitions(), lag);
+        let lag = self.high_watermarks.lag(engine.positions());
+        let progress = Summary::of(engine.partitions(), lag);
         engine.statistics.report(now, &progress);
-    }
-
-    fn own_partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
-        let elements = list.elements_for_topic(&self.topic);
-        elements.iter().map(TopicPartitionListElem::partition).collect()
     }
 
     /// Reads what partitions go on from; waits for the servers as long as it takes.
@@ -207,15 +195,7 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else {
-            return;
-        };
-        let mut ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, partition) in &topic.partitions {
-            if let Ok(end) = u64::try_from(partition.hi_offset) {
-                ends.insert(*number, end);
-            }
-        }
+        self.high_watermarks.note(&statistics, &self.topic);
     }
 }
 
@@ -223,14 +203,14 @@ impl ConsumerContext for Group {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                let numbers = self.own_partitions(list);
+                let numbers = partitions_of(list, &self.topic);
                 self.take_over(consumer, &numbers);
                 self.reassigned.store(true, Ordering::Relaxed);
                 let owned = self.engine().numbers().len();
                 info!(partitions = ?numbers, owned, "partitions assigned");
             }
             Rebalance::Revoke(list) => {
-                let numbers = self.own_partitions(list);
+                let numbers = partitions_of(list, &self.topic);
                 // What is committed later would be read by nobody, and could be older.
                 self.engine().remove(&numbers);
                 if !self.committer.wait(Instant::now() + COMMIT_TIMEOUT) {

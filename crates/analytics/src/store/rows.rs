@@ -6,7 +6,7 @@ use domain::{Aggregate, Alert, SensorKind};
 use scylla::DeserializeRow;
 use scylla::value::CqlTimestamp;
 
-use crate::window::{MinuteRow, RowKey};
+use crate::window::{RowKey, WindowRow};
 
 /// A row of `aggregates_1m`.
 #[derive(DeserializeRow)]
@@ -35,7 +35,7 @@ impl WindowColumns {
     pub(super) const NAMES: &str = "site_id, kind, sensor_id, window_start, count, min, max, mean, \
         stddev, first, first_ts, last, last_ts, not_ok, active_s, transitions, revision";
 
-    pub(super) fn into_row(self) -> Result<MinuteRow, String> {
+    pub(super) fn into_row(self) -> Result<WindowRow, String> {
         let kind: SensorKind = self.kind.parse().map_err(|error| format!("{error}"))?;
         let motion = self.active_s.zip(self.transitions).map(|(active_s, transitions)| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a window")]
@@ -43,7 +43,7 @@ impl WindowColumns {
             Motion { active_ms, transitions: transitions.unsigned_abs() }
         });
         let sample = |ts: CqlTimestamp, value| Sample { ts: ts.0, value };
-        Ok(MinuteRow {
+        Ok(WindowRow {
             key: RowKey {
                 site_id: self.site_id,
                 kind,

@@ -6,7 +6,7 @@ use scylla::serialize::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 
-use crate::window::{MinuteRow, Raised, SensorState};
+use crate::window::{Raised, SensorState, WindowRow};
 
 type Written = Result<(), SerializationError>;
 
@@ -45,7 +45,7 @@ impl Cells<'_, '_> {
 
 /// A row of one of the tables of aggregates.
 pub(super) struct AggregateValues<'a> {
-    pub(super) row: &'a MinuteRow,
+    pub(super) row: &'a WindowRow,
     /// Start of the hour or the day of its partition, in epoch milliseconds.
     pub(super) bucket_ms: i64,
     /// Size of its window.
@@ -55,7 +55,7 @@ pub(super) struct AggregateValues<'a> {
 
 impl SerializeRow for AggregateValues<'_> {
     fn serialize(&self, _: &RowSerializationContext<'_>, writer: &mut RowWriter<'_>) -> Written {
-        let MinuteRow { key, aggregate, revision } = self.row;
+        let WindowRow { key, aggregate, revision } = self.row;
         let mut cells = Cells(writer);
         cells.text(&key.site_id)?;
         cells.bigint(self.bucket_ms)?;

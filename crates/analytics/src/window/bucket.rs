@@ -1,10 +1,9 @@
 //! All windows of a partition with the same start.
 
-use domain::aggregate::Merge;
 use domain::{Aggregate, Reading, SensorKind};
 
 use super::accumulator::Accumulator;
-use super::outcome::{MinuteRow, RowKey};
+use super::outcome::{RowKey, WindowRow};
 use super::registry::{Registry, Sensor};
 use super::speculation::Unfinished;
 
@@ -87,7 +86,7 @@ impl Bucket {
         &mut self,
         registry: &Registry,
         size_ms: i64,
-        rows: &mut Vec<MinuteRow>,
+        rows: &mut Vec<WindowRow>,
     ) {
         if !self.is_dirty {
             return;
@@ -106,28 +105,25 @@ impl Bucket {
         site_id: &str,
         members: &[u32],
         size_ms: i64,
-        rows: &mut Vec<MinuteRow>,
+        rows: &mut Vec<WindowRow>,
     ) {
         let windows = || members.iter().filter_map(|number| Some((*number, self.look(*number)?)));
         if !windows().any(|(_, window)| window.is_dirty) {
             return;
         }
         let mut parts = Vec::with_capacity(members.len());
-        let mut revision = 0;
         for (number, window) in windows() {
             let sensor = &registry.sensors[number as usize];
             let Some(aggregate) = window.aggregate(sensor.kind, size_ms) else { continue };
-            parts.push(aggregate);
-            revision += u64::from(window.revision);
+            let revision = u64::from(window.revision);
+            parts.push((aggregate, revision));
             if window.is_dirty {
                 let key = self.key(site_id, sensor.kind, &sensor.id);
-                rows.push(MinuteRow { key, aggregate, revision: window.revision.into() });
+                rows.push(WindowRow { key, aggregate, revision });
             }
         }
         let kind = registry.sensors[members[0] as usize].kind;
-        if let Some(aggregate) = Aggregate::merge(parts, Merge::OverSensors) {
-            rows.push(MinuteRow { key: self.key(site_id, kind, ""), aggregate, revision });
-        }
+        rows.extend(WindowRow::of_kind(site_id, kind, self.start_ms, &parts));
     }
 
     fn key(&self, site_id: &str, kind: SensorKind, sensor_id: &str) -> RowKey {

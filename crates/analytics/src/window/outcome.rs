@@ -1,5 +1,6 @@
 //! What comes out of a partition: rows, alerts, late readings, and what the detectors have learnt.
 
+use domain::aggregate::Merge;
 use domain::{Aggregate, Alert, SensorKind};
 
 /// What became of a record.
@@ -46,7 +47,7 @@ pub struct RowKey {
 
 /// A row of a table of aggregates.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MinuteRow {
+pub struct WindowRow {
     /// Its key.
     pub key: RowKey,
     /// What the readings come to.
@@ -55,7 +56,23 @@ pub struct MinuteRow {
     pub revision: u64,
 }
 
-impl MinuteRow {
+impl WindowRow {
+    /// Makes the row of all sensors of a kind from theirs, in the order of their ids, with how
+    /// often each was amended; `None` if there are none.
+    pub(crate) fn of_kind(
+        site_id: &str,
+        kind: SensorKind,
+        window_start_ms: i64,
+        sensors: &[(Aggregate, u64)],
+    ) -> Option<Self> {
+        let parts = sensors.iter().map(|(aggregate, _)| *aggregate);
+        let aggregate = Aggregate::merge(parts, Merge::OverSensors)?;
+        let (site_id, sensor_id) = (site_id.to_owned(), String::new());
+        let key = RowKey { site_id, kind, sensor_id, window_start_ms };
+        let revision = sensors.iter().map(|(_, revision)| revision).sum();
+        Some(Self { key, aggregate, revision })
+    }
+
     /// Returns the write timestamp in epoch microseconds: the more readings a result is of, the
     /// later, so that of two results for a window the fuller one stays, whoever writes last.
     pub fn write_timestamp_us(&self, window_ms: i64) -> i64 {
@@ -93,7 +110,7 @@ pub struct Raised {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Windows to write, in the order in which they became so.
-    pub rows: Vec<MinuteRow>,
+    pub rows: Vec<WindowRow>,
     /// Sites with the starts of larger windows that have to be merged anew, after the rows.
     pub rollups: Vec<(String, i64)>,
     /// Alerts, in the order in which they were raised.

@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use domain::hour::hour_start_ms;
 use domain::reading::Location;
 use domain::simulation::{RunReport, Simulation};
 use futures::{StreamExt, TryStreamExt, stream};
+use runtime::clock::now_ms;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::serialize::SerializationError;
@@ -137,8 +137,7 @@ fn batch(first: &PreparedStatement, next: &PreparedStatement, rows: usize) -> Ba
 }
 
 async fn write(session: &Session, statements: &Statements, group: &Group) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let now_ms = now_ms();
     let values: Vec<Values<'_>> =
         (0..group.rows.len()).map(|position| Values { group, position, now_ms }).collect();
     if values.len() == BATCH_ROWS {

@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use runtime::cassandra::failure::Disposition;
-use runtime::kafka::TopicSpec;
+use runtime::kafka::{TopicSpec, durable_producer};
 
 use super::Outcome;
 use crate::error::{ConsumerError, dead_letter_disposition};
@@ -34,15 +34,9 @@ pub(crate) struct DeadLetters {
 impl DeadLetters {
     /// Makes the producer; the brokers need not answer yet.
     pub(crate) fn new(settings: &ConsumerSettings) -> Result<Self, KafkaError> {
-        let producer = settings
-            .kafka
-            .client("sensorium-consumer-dlq")
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // Kafka away means wait.
-            .set("message.timeout.ms", "0")
+        let servers = &settings.kafka.bootstrap_servers;
+        let producer = durable_producer(servers, "sensorium-consumer-dlq")
             .set("linger.ms", "5")
-            .set("partitioner", "murmur2_random")
             .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string())
             .create()?;
         Ok(Self {

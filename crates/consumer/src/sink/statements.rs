@@ -1,15 +1,13 @@
 //! The prepared statements, checked against the tables before the first write.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use runtime::Shutdown;
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
-use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::batch::Batch;
 use scylla::statement::prepared::PreparedStatement;
-use tracing::warn;
 
 use crate::error::ConsumerError;
 use crate::pipeline::batch::RowBatch;
@@ -18,9 +16,6 @@ use crate::pipeline::site::SiteWrite;
 use crate::settings::ConsumerSettings;
 
 use super::tables::{self, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES};
-
-/// Time between two looks for tables that are not there yet.
-const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The inserts of one table that is written in batches of many rows.
 pub(super) struct RowStatements {
@@ -52,7 +47,7 @@ impl RowStatements {
     }
 
     fn build(&self, rows: usize) -> Batch {
-        let mut batch = unlogged(self.consistency);
+        let mut batch = schema::unlogged(self.consistency);
         batch.append_statement(self.first.clone());
         for _ in 1..rows {
             batch.append_statement(self.next.clone());
@@ -83,7 +78,7 @@ impl Statements {
     /// Returns the batch for news of a site, in the order in which [`super::values::Site`] writes
     /// it.
     pub(super) fn site(&self, news: &SiteWrite) -> Batch {
-        let mut batch = unlogged(self.latest_consistency);
+        let mut batch = schema::unlogged(self.latest_consistency);
         if news.location.is_some() {
             batch.append_statement(self.site.clone());
         }
@@ -95,13 +90,6 @@ impl Statements {
         }
         batch
     }
-}
-
-fn unlogged(consistency: Consistency) -> Batch {
-    let mut batch = Batch::new(BatchType::Unlogged);
-    batch.set_is_idempotent(true);
-    batch.set_consistency(consistency);
-    batch
 }
 
 /// What the tables are and how they are written to.
@@ -117,17 +105,8 @@ pub(super) async fn prepare(
     settings: &ConsumerSettings,
     shutdown: &Shutdown,
 ) -> Result<Option<Prepared>, ConsumerError> {
-    loop {
-        let error = match attempt(session, settings).await {
-            Ok(prepared) => return Ok(Some(prepared)),
-            Err(SchemaError::Misfit(problems)) => return Err(misfit(settings, &problems)),
-            Err(error @ (SchemaError::Missing(_) | SchemaError::Unanswered(_))) => error,
-        };
-        warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
-        if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
-            return Ok(None);
-        }
-    }
+    let ready = schema::until_ready(async || attempt(session, settings).await, shutdown);
+    ready.await.map_err(|problems| misfit(settings, &problems))
 }
 
 pub(super) fn misfit(settings: &ConsumerSettings, problems: &[String]) -> ConsumerError {

@@ -1,6 +1,5 @@
 //! Membership in the consumer group: what happens when partitions come and go.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,9 +10,10 @@ use rdkafka::error::KafkaResult;
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka::committer::Committer;
-use runtime::kafka::membership::Membership;
+use runtime::kafka::member::{HighWatermarks, partitions_of};
 use tracing::{info, warn};
 
+use super::membership::Membership;
 use crate::engine::Engine;
 use crate::error::ConsumerError;
 use crate::pipeline::{Commit, Pipeline};
@@ -23,8 +23,7 @@ use crate::settings::ConsumerSettings;
 pub(super) struct Group {
     topic: String,
     engine: Mutex<Engine>,
-    /// One past the last record of each partition, as librdkafka last heard.
-    high_watermarks: Mutex<BTreeMap<i32, u64>>,
+    high_watermarks: HighWatermarks,
     drain_timeout: Duration,
     membership: Mutex<Membership>,
     reassigned: AtomicBool,
@@ -37,7 +36,7 @@ impl Group {
         Self {
             topic: topic.to_owned(),
             engine: Mutex::new(engine),
-            high_watermarks: Mutex::default(),
+            high_watermarks: HighWatermarks::default(),
             drain_timeout: settings.drain_timeout,
             membership: Mutex::new(Membership::new(session_timeout, Instant::now())),
             reassigned: AtomicBool::new(false),
@@ -79,16 +78,9 @@ impl Group {
     /// Returns how many records of our partitions are not durable; `None` before Kafka said where
     /// they end.
     pub(super) fn lag(&self, pipeline: &Pipeline) -> Option<u64> {
-        let ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        let partitions = pipeline.partitions();
-        let lags: Option<Vec<u64>> = partitions
-            .iter()
-            .map(|partition| {
-                let end = ends.get(partition)?;
-                pipeline.durable(*partition).map(|next| end.saturating_sub(next.0))
-            })
-            .collect();
-        lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum())
+        let durable = |partition| pipeline.durable(partition).map(|next| next.0);
+        let partitions = pipeline.partitions().into_iter();
+        self.high_watermarks.lag(partitions.map(|partition| (partition, durable(partition))))
     }
 
     /// Writes everything that partitions have gathered, forgets them, and returns their last
@@ -131,14 +123,6 @@ impl Group {
         self.committer.take_failure().map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn own_partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
-        let elements = list.elements_for_topic(&self.topic);
-        elements
-            .iter()
-            .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
-            .collect()
-    }
-
     /// Lets partitions go: drain, fence, commit; or only fence, if they are lost.
     fn hand_over(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let started = Instant::now();
@@ -177,15 +161,7 @@ pub(super) struct Drained {
 
 impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else {
-            return;
-        };
-        let mut ends = self.high_watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, partition) in &topic.partitions {
-            if let Ok(end) = u64::try_from(partition.hi_offset) {
-                ends.insert(*number, end);
-            }
-        }
+        self.high_watermarks.note(&statistics, &self.topic);
     }
 }
 
@@ -193,7 +169,7 @@ impl ConsumerContext for Group {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                let partitions = self.own_partitions(list);
+                let partitions = partitions_of(list, &self.topic);
                 let mut engine = self.engine();
                 engine.pipeline.assign(partitions.iter().copied(), Instant::now());
                 self.committed(Instant::now());
@@ -203,7 +179,7 @@ impl ConsumerContext for Group {
                 info!(?partitions, owned, "partitions assigned");
             }
             Rebalance::Revoke(list) => {
-                let mut partitions = self.own_partitions(list);
+                let mut partitions = partitions_of(list, &self.topic);
                 // A process that leaves has let go of them before.
                 let ours = self.engine().pipeline.partitions();
                 partitions.retain(|partition| ours.contains(partition));

@@ -18,9 +18,10 @@ use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use runtime::clock::now_ms;
 
 use super::cases::{admin, under_load};
-use super::scene::{PATIENCE, Scene, now_ms};
+use super::scene::{PATIENCE, Scene};
 use super::{Case, letters};
 use crate::program;
 
@@ -59,7 +60,7 @@ fn poison(scene: &mut Scene<'_>) -> Result<()> {
     const RECORDS: u64 = 200;
     under_load(scene, |scene| {
         // No run has these readings, so nobody misses them.
-        let simulation = simulation(RECORDS, now_ms()?)?;
+        let simulation = simulation(RECORDS, now_ms())?;
         let expected = send(scene, &simulation, |_| true)?;
         await_letters(scene, &expected)
     })
@@ -69,7 +70,7 @@ fn poison_10000(scene: &mut Scene<'_>) -> Result<()> {
     const READINGS: u64 = 10_000 * DAMAGED_EVERY;
     create_topic(scene)?;
     let span_ms = i64::try_from(READINGS * 1_000 / RATE)?;
-    let simulation = simulation(READINGS, now_ms()? - span_ms)?;
+    let simulation = simulation(READINGS, now_ms() - span_ms)?;
     let expected = send(scene, &simulation, |index| index % DAMAGED_EVERY == 0)?;
     scene.trial().store_report(&report(&simulation, scene.trial().topic())?)?;
     scene.start_consumer()?;
@@ -101,7 +102,7 @@ fn simulation(readings: u64, start_ms: i64) -> Result<Simulation> {
 fn report(simulation: &Simulation, topic: &str) -> Result<RunReport> {
     let manifest = simulation.manifest().clone();
     let readings = manifest.schedule.readings_max.context("the run is finite")?;
-    Ok(RunReport { written_ms: now_ms()?, ..RunReport::complete(manifest, topic, readings) })
+    Ok(RunReport { written_ms: now_ms(), ..RunReport::complete(manifest, topic, readings) })
 }
 
 fn create_topic(scene: &Scene<'_>) -> Result<()> {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use domain::simulation::Simulation;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use runtime::clock::now_ms;
 
 use super::member::Member;
 use super::outcome::Outcome;
@@ -258,7 +259,7 @@ impl<'a> Scene<'a> {
     /// The same with a limit of its own.
     pub(super) fn recover_within(&mut self, timeout: Duration) -> Result<()> {
         let healed = Instant::now();
-        let now_ms = now_ms()?;
+        let now_ms = now_ms();
         let simulation = Simulation::new(self.trial.report()?.manifest);
         let mut open = first_due_of_each_partition(&simulation, now_ms);
         let mut database: Option<Database> = None;
@@ -397,11 +398,6 @@ impl<'a> Scene<'a> {
         }
         folder
     }
-}
-
-/// Returns the time in epoch milliseconds.
-pub(super) fn now_ms() -> Result<i64> {
-    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
 /// Returns, for each partition that gets any, the first reading due from now on; the last due comes

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use domain::dead_letter::{
     ATTEMPTS_HEADER, DETAIL_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, Reason,
@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message};
+use runtime::clock::now_ms;
 use runtime::kafka::{KafkaSettings, TopicSpec, ensure_topic};
 
 const PARTITIONS: u32 = 12;
@@ -25,10 +26,7 @@ const WAIT: Duration = Duration::from_mins(1);
 /// An hour ago: what is older than a topic's retention may be gone as soon as it is there.
 fn first_ms() -> i64 {
     static FIRST_MS: OnceLock<i64> = OnceLock::new();
-    *FIRST_MS.get_or_init(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        i64::try_from(since.as_millis()).unwrap() - 3_600_000
-    })
+    *FIRST_MS.get_or_init(|| now_ms() - 3_600_000)
 }
 
 /// A record, as it was and as it is to be again.

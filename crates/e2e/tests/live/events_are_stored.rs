@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use domain::contract::{SCHEMA_VERSION, SCHEMA_VERSION_HEADER};
 use domain::dead_letter::{PARTITION_HEADER, REASON_HEADER, TOPIC_HEADER};
@@ -13,6 +13,7 @@ use e2e::{Database, Trial, shared_stack, topic, turn};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use runtime::clock::now_ms;
 use up::LogLine;
 
 const WAIT: Duration = Duration::from_mins(1);
@@ -21,10 +22,6 @@ const SITES: i64 = 7;
 const HOUR_MS: i64 = 3_600_000;
 /// Time to live of the table, in seconds.
 const TIME_TO_LIVE_S: i64 = 30 * 86_400;
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
-}
 
 fn site(number: i64) -> String {
     format!("plant-{}", number % SITES)

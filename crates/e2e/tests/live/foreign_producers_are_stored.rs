@@ -2,7 +2,7 @@
 //! does not goes to the dead-letter topic, with the reason (I5).
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use domain::dead_letter::{
     ATTEMPTS_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, TOPIC_HEADER,
@@ -11,6 +11,7 @@ use e2e::{Trial, shared_stack, topic, turn};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use runtime::clock::now_ms;
 
 const WAIT: Duration = Duration::from_mins(1);
 const HOUR_MS: i64 = 3_600_000;
@@ -22,10 +23,6 @@ fn reading(number: i64, ts_ms: i64) -> String {
         "run": "plant-7", "seq": {number}, "unit": "\u00b0C", "value": -3.5,
         "ts": {ts_ms}, "kind": "temperature", "site_id": "plant", "sensor_id": "plant/boiler" }}"#,
     )
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
 /// Returns bad records, each with the reason that it is to be given.

@@ -1,13 +1,14 @@
 //! A Cassandra that refuses single rows, here because they would expire after 2038: each of them
 //! becomes a dead letter, whatever batch it came in, and all others become rows (I5).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use domain::dead_letter::{DETAIL_HEADER, REASON_HEADER};
 use e2e::{Trial, shared_stack, topic, turn};
 use rdkafka::ClientConfig;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use runtime::clock::now_ms;
 
 const READINGS: usize = 3_000;
 /// The last moment at which a row can expire in the storage of Cassandra 4, in epoch seconds:
@@ -33,8 +34,7 @@ fn only_the_row_to_blame_is_refused() {
 
     // The limit stands in the middle of the next hour, so that one Cassandra partition has rows on
     // both sides of it.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now_ms = i64::try_from(now.as_millis()).unwrap();
+    let now_ms = now_ms();
     let limit_ms = now_ms - now_ms % HOUR_MS + 90 * MINUTE_MS;
     let time_to_live_s = EXPIRY_MAX_S - limit_ms / 1_000;
     let database = trial.database().unwrap();

@@ -1,17 +1,13 @@
 //! At the default rate the pipeline keeps its pace, its lag stays flat, and a reading is readable
 //! within a second.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use domain::simulation::Simulation;
 use e2e::{Trial, shared_stack, turn};
+use runtime::clock::now_ms;
 
 const RUN: Duration = Duration::from_secs(20);
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
-}
 
 #[test]
 fn the_default_rate_is_kept_and_rows_are_fresh() {

@@ -1,18 +1,16 @@
 //! `report` shows what the tables of the analytics hold as a person would look for it, and says
 //! what to do where they hold nothing.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use domain::hour::hour_start_ms;
 use e2e::{Database, Trial, shared_stack, turn};
+use runtime::clock::now_ms;
 
 const MINUTE_MS: i64 = 60_000;
 const SITE: &str = "site-0042";
 
 /// Returns the start of the minute that ended last, in epoch milliseconds.
 fn newest_window_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now_ms = i64::try_from(now.as_millis()).unwrap();
+    let now_ms = now_ms();
     now_ms - now_ms % MINUTE_MS - MINUTE_MS
 }
 

@@ -6,10 +6,15 @@ use std::time::Duration;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::statement::Consistency;
+use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::failure::is_worth_waiting;
+use crate::shutdown::Shutdown;
+
+/// Time between two looks for tables that are not there yet.
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Name and CQL type of a column.
 pub type Column = (&'static str, &'static str);
@@ -102,6 +107,34 @@ pub async fn check(
     let lifetimes = Lifetimes { default_s };
     debug!(version, keyspace, ?lifetimes, "tables fit");
     Ok(lifetimes)
+}
+
+/// Tries until the tables are there and all is prepared, saying what is missing; `None` when asked
+/// to stop. The error names what does not fit.
+pub async fn until_ready<T>(
+    attempt: impl AsyncFn() -> Result<T, SchemaError>,
+    shutdown: &Shutdown,
+) -> Result<Option<T>, Vec<String>> {
+    loop {
+        let error = match attempt().await {
+            Ok(prepared) => return Ok(Some(prepared)),
+            Err(SchemaError::Misfit(problems)) => return Err(problems),
+            Err(error @ (SchemaError::Missing(_) | SchemaError::Unanswered(_))) => error,
+        };
+        warn!("the tables of infra/cassandra/init.cql are not ready, trying again: {error}");
+        if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
+            return Ok(None);
+        }
+    }
+}
+
+/// Returns an empty batch that is one mutation, if all of it is of one partition; it may be
+/// repeated.
+pub fn unlogged(consistency: Consistency) -> Batch {
+    let mut batch = Batch::new(BatchType::Unlogged);
+    batch.set_is_idempotent(true);
+    batch.set_consistency(consistency);
+    batch
 }
 
 /// Returns the insert for some columns of a table. The write timestamp, and where rows expire the

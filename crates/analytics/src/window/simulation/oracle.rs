@@ -7,7 +7,7 @@ use domain::aggregate::{Merge, Motion, Sample};
 use domain::alert::AlertState;
 use domain::{Aggregate, Alert, Reading, SensorKind, Status};
 
-use super::super::{MinuteRow, RowKey, SensorState};
+use super::super::{RowKey, SensorState, WindowRow};
 use super::history::{Record, Topic};
 use super::store::Expected;
 use super::timing;
@@ -102,7 +102,7 @@ impl Partition {
             let key = (alert.site_id.clone(), alert.started_at, alert.alert_id.clone());
             expected.alerts.insert(key, alert);
         }
-        let mut rollups = BTreeMap::<(String, i64), Vec<MinuteRow>>::new();
+        let mut rollups = BTreeMap::<(String, i64), Vec<WindowRow>>::new();
         for (start_ms, window) in &self.windows {
             for row in rows(*start_ms, window) {
                 expected.minutes.insert(row.key.clone(), (row.aggregate, row.revision));
@@ -149,7 +149,7 @@ fn show(
     }
 }
 
-fn rows(start_ms: i64, window: &Window) -> Vec<MinuteRow> {
+fn rows(start_ms: i64, window: &Window) -> Vec<WindowRow> {
     let mut rows = Vec::new();
     for (site_id, sensors) in &window.readings {
         let mut kinds = BTreeMap::<SensorKind, Vec<(Aggregate, u64)>>::new();
@@ -164,13 +164,13 @@ fn rows(start_ms: i64, window: &Window) -> Vec<MinuteRow> {
             let amended = window.amended.get(&(site_id.clone(), name.clone()));
             let revision = amended.copied().unwrap_or(0);
             kinds.entry(name.0).or_default().push((aggregate, revision));
-            rows.push(MinuteRow { key: key(name.0, &name.1), aggregate, revision });
+            rows.push(WindowRow { key: key(name.0, &name.1), aggregate, revision });
         }
         for (kind, parts) in kinds {
             let revision = parts.iter().map(|(_, revision)| revision).sum();
             let parts = parts.into_iter().map(|(aggregate, _)| aggregate);
             let aggregate = Aggregate::merge(parts, Merge::OverSensors).expect("a part");
-            rows.push(MinuteRow { key: key(kind, ""), aggregate, revision });
+            rows.push(WindowRow { key: key(kind, ""), aggregate, revision });
         }
     }
     rows

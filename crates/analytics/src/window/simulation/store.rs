@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use domain::alert::AlertState;
 use domain::{Aggregate, Alert};
 
-use super::super::{Bookmark, Known, MinuteRow, Raised, RowKey, SensorState};
+use super::super::{Bookmark, Known, Raised, RowKey, SensorState, WindowRow};
 use super::timing;
 use crate::detect::Watch;
 
@@ -76,7 +76,7 @@ impl Store {
         own.cloned().collect()
     }
 
-    pub(super) fn write_row(&mut self, row: &MinuteRow) {
+    pub(super) fn write_row(&mut self, row: &WindowRow) {
         let at = row.write_timestamp_us(timing().window_ms);
         put(&mut self.minutes, row.key.clone(), at, (row.aggregate, row.revision));
     }
@@ -87,7 +87,7 @@ impl Store {
         let rows = self.minutes.iter().filter(|(key, _)| {
             key.site_id == site_id && (start_ms..end_ms).contains(&key.window_start_ms)
         });
-        let rows = rows.map(|(key, (_, (aggregate, revision)))| MinuteRow {
+        let rows = rows.map(|(key, (_, (aggregate, revision)))| WindowRow {
             key: key.clone(),
             aggregate: *aggregate,
             revision: *revision,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// librdkafka knows a lost assignment, but forgets it in a rebalance that follows
 /// (librdkafka#5604).
 #[derive(Debug)]
-pub struct Membership {
+pub(super) struct Membership {
     session_timeout: Duration,
     last_poll: Instant,
     doubtful_since: Option<Instant>,
@@ -15,12 +15,12 @@ pub struct Membership {
 
 impl Membership {
     /// Makes a member that polls now.
-    pub fn new(session_timeout: Duration, now: Instant) -> Self {
+    pub(super) fn new(session_timeout: Duration, now: Instant) -> Self {
         Self { session_timeout, last_poll: now, doubtful_since: None }
     }
 
     /// Notes that the group is about to be heard.
-    pub fn polling(&mut self, now: Instant) {
+    pub(super) fn polling(&mut self, now: Instant) {
         if self.stood_still(now) {
             self.doubtful_since = Some(now);
         }
@@ -28,7 +28,7 @@ impl Membership {
     }
 
     /// Notes that the group took something of this member that was sent at `sent`.
-    pub fn confirmed(&mut self, sent: Instant) {
+    pub(super) fn confirmed(&mut self, sent: Instant) {
         self.doubtful_since.take_if(|since| *since < sent);
     }
 
@@ -38,7 +38,7 @@ impl Membership {
 
     /// Tells whether the member may have been expelled: it stood still for longer than the session
     /// timeout, and nothing it sent since has been taken.
-    pub fn is_doubtful(&self, now: Instant) -> bool {
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
         self.doubtful_since.is_some() || self.stood_still(now)
     }
 }
