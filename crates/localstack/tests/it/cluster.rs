@@ -36,6 +36,9 @@ fn clusters_of_three_work_with_one_node_down_and_take_it_back() {
     )
     .unwrap();
     cql(0, "CREATE TABLE three.t (k int PRIMARY KEY, v text)").unwrap();
+    // A node that is about to learn of a table acknowledges a write to it and drops it.
+    let knows = |node: usize| cql(node, "SELECT v FROM three.t WHERE k = 1").is_ok();
+    wait_until("all nodes know the table", || (0..3).all(knows));
     client::create_topic(stack.kafka(0).address(), "before", 3);
 
     stack.cassandra(2).kill().unwrap();

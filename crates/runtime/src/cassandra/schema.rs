@@ -104,9 +104,20 @@ pub async fn check(
     if !problems.is_empty() {
         return Err(SchemaError::Misfit(problems));
     }
+    agreement(session).await?;
     let lifetimes = Lifetimes { default_s };
     debug!(version, keyspace, ?lifetimes, "tables fit");
     Ok(lifetimes)
+}
+
+/// A node that is about to learn of a table acknowledges a write to it, drops it and says so only
+/// in its own log ("Attempting to mutate non-existant table").
+async fn agreement(session: &Session) -> Result<(), SchemaError> {
+    match session.check_schema_agreement().await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(SchemaError::Unanswered("nodes do not agree on the schema yet".into())),
+        Err(error) => Err(SchemaError::Unanswered(error.to_string())),
+    }
 }
 
 /// Tries until the tables are there and all is prepared, saying what is missing; `None` when asked
