@@ -10,6 +10,7 @@ mod poison;
 mod scene;
 mod servers;
 mod watcher;
+mod windows;
 
 use std::time::Instant;
 
@@ -38,7 +39,7 @@ pub struct Case {
 
 /// Returns all cases, in the order in which they are played.
 pub fn all() -> Vec<Case> {
-    [cases::ALL, cases::CLUSTER, poison::ALL, heavy::ALL].concat()
+    [cases::ALL, cases::CLUSTER, poison::ALL, heavy::ALL, windows::ALL].concat()
 }
 
 /// Plays a case on servers that are well, and leaves them well.

@@ -25,6 +25,7 @@ pub struct ReadingKey {
 }
 
 /// A blocking session on one keyspace.
+#[derive(Debug)]
 pub struct Database {
     runtime: Runtime,
     session: Session,

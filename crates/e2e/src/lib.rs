@@ -6,6 +6,7 @@ pub mod database;
 pub mod proxy;
 pub mod topic;
 pub mod trial;
+pub mod windows;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -19,21 +19,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads every record that is in the topic now; none if there is no such topic.
 pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap_servers)
-        .set("group.id", "looking-on")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "error")
-        .create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-    let found = metadata.topics().iter().filter(|found| found.error().is_none());
+    let consumer = onlooker(bootstrap_servers)?;
     let mut ends = BTreeMap::new();
     let mut list = TopicPartitionList::new();
-    for partition in found.flat_map(MetadataTopic::partitions) {
-        let (low, high) = watermarks(&consumer, topic, partition.id())?;
+    for (partition, (low, high)) in extents(&consumer, topic)? {
         if low < high {
-            ends.insert(partition.id(), high);
-            list.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+            ends.insert(partition, high);
+            list.add_partition_offset(topic, partition, Offset::Offset(low))?;
         }
     }
     consumer.assign(&list)?;
@@ -54,6 +46,32 @@ pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
         }
     }
     Ok(messages)
+}
+
+/// Counts the records that are in the topic now.
+pub fn count(bootstrap_servers: &str, topic: &str) -> Result<u64> {
+    let extents = extents(&onlooker(bootstrap_servers)?, topic)?;
+    Ok(extents.values().map(|(low, high)| (high - low).cast_unsigned()).sum())
+}
+
+fn onlooker(bootstrap_servers: &str) -> KafkaResult<BaseConsumer> {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap_servers)
+        .set("group.id", "looking-on")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .create()
+}
+
+/// Looks up where each partition begins and ends.
+fn extents(consumer: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let found = metadata.topics().iter().filter(|found| found.error().is_none());
+    let mut extents = BTreeMap::new();
+    for partition in found.flat_map(MetadataTopic::partitions) {
+        extents.insert(partition.id(), watermarks(consumer, topic, partition.id())?);
+    }
+    Ok(extents)
 }
 
 /// Looks up where a partition begins and ends; the leader of a new one may have yet to learn of it.

@@ -93,6 +93,11 @@ impl<'a> Scene<'a> {
         &self.trial
     }
 
+    /// Returns the trial, for other settings than the scene knows of.
+    pub(super) fn trial_mut(&mut self) -> &mut Trial {
+        &mut self.trial
+    }
+
     /// Changes a setting for the programs that start from now on.
     pub(super) fn set(&mut self, name: &'static str, value: u64) {
         self.trial.set(name, value);
