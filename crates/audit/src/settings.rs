@@ -63,7 +63,7 @@ impl AuditSettings {
             ..Setting::plain(
                 "AUDIT_SETTLE_TIMEOUT_SEC",
                 "60",
-                "Longest such wait; then audits all the same",
+                "Longest such wait without progress; then audits all the same",
             )
         };
         let consistency = Setting::plain(

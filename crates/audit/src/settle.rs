@@ -41,7 +41,33 @@ enum State {
     Settled,
 }
 
-/// Waits as long as the settings allow; returns whether all was stored, and says what was not.
+/// How long there may be no progress.
+struct Patience {
+    timeout: Duration,
+    deadline: Instant,
+    least_records: i64,
+}
+
+impl Patience {
+    fn new(timeout: Duration, now: Instant) -> Self {
+        Self { timeout, deadline: now + timeout, least_records: i64::MAX }
+    }
+
+    /// Tells whether nothing more was stored for too long.
+    fn is_over(&mut self, state: &State, now: Instant) -> bool {
+        if let State::Lagging(lags) = state {
+            let records = lags.iter().map(|lag| lag.records).sum();
+            if records < self.least_records {
+                self.least_records = records;
+                self.deadline = now + self.timeout;
+            }
+        }
+        now >= self.deadline
+    }
+}
+
+/// Waits as long as there is progress, and no longer than the settings allow where there is none;
+/// returns whether all was stored, and says what was not.
 pub(crate) async fn settle(
     settings: &AuditSettings,
     shutdown: &Shutdown,
@@ -52,7 +78,7 @@ pub(crate) async fn settle(
     config.set("group.id", group);
     let consumer: BaseConsumer = config.create().map_err(AuditError::KafkaClient)?;
     let consumer = Arc::new(consumer);
-    let deadline = Instant::now() + settings.settle_timeout;
+    let mut patience = Patience::new(settings.settle_timeout, Instant::now());
     let mut progress = Complaint::default();
     let mut extents: Option<Arc<Vec<Extent>>> = None;
     loop {
@@ -71,7 +97,7 @@ pub(crate) async fn settle(
             return Ok(true);
         }
         let timeout_s = settings.settle_timeout.as_secs();
-        if Instant::now() >= deadline {
+        if patience.is_over(&state, Instant::now()) {
             let lagging = describe(&state);
             warn!(
                 topic,
@@ -162,6 +188,22 @@ mod tests {
         Extent { partition: 1, low: 40, high: 100 },
         Extent { partition: 2, low: 7, high: 7 },
     ];
+
+    #[test]
+    fn the_wait_goes_on_while_there_is_progress() {
+        let lagging = |records| State::Lagging(vec![Lag { partition: 0, records }]);
+        let unknown = State::Unknown("no answer".into());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut patience = Patience::new(Duration::from_secs(10), start);
+        assert!(!patience.is_over(&lagging(9), at(9)));
+        assert!(!patience.is_over(&lagging(8), at(18)));
+        assert!(!patience.is_over(&lagging(9), at(27)), "8 were left at 18 s");
+        assert!(!patience.is_over(&unknown, at(27)));
+        assert!(patience.is_over(&lagging(8), at(28)));
+        let mut unheard = Patience::new(Duration::from_secs(10), start);
+        assert!(unheard.is_over(&unknown, at(10)));
+    }
 
     #[test]
     fn nothing_lags_once_the_end_is_committed() {
