@@ -41,6 +41,11 @@ impl Cells<'_, '_> {
     fn null(&mut self) {
         self.0.make_cell_writer().set_null();
     }
+
+    /// A null would be a tombstone, which every reader of the partition has to pass.
+    fn never_set(&mut self) {
+        self.0.make_cell_writer().set_unset();
+    }
 }
 
 /// A row of one of the tables of aggregates.
@@ -77,8 +82,8 @@ impl SerializeRow for AggregateValues<'_> {
             cells.double(motion.active_ms as f64 / 1e3)?;
             cells.count(motion.transitions)?;
         } else {
-            cells.null();
-            cells.null();
+            cells.never_set();
+            cells.never_set();
         }
         cells.count(*revision)?;
         cells.bigint(self.row.write_timestamp_us(self.window_ms))?;
