@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
 use rdkafka::message::{BorrowedMessage, Message};
-use runtime::clock::now_ms;
 use runtime::kafka::{self, Complaint, Header};
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
@@ -66,8 +65,8 @@ impl Engine {
         }
     }
 
-    /// Takes in one record.
-    pub(crate) fn accept(&mut self, message: &BorrowedMessage<'_>, now: Instant) {
+    /// Takes in one record; the time of day is in epoch milliseconds.
+    pub(crate) fn accept(&mut self, message: &BorrowedMessage<'_>, now: Instant, now_ms: i64) {
         let Ok(offset) = u64::try_from(message.offset()) else {
             return;
         };
@@ -79,7 +78,7 @@ impl Engine {
             key: message.key(),
             value: message.payload(),
         };
-        match self.pipeline.accept(&record, now, now_ms()) {
+        match self.pipeline.accept(&record, now, now_ms) {
             Accepted::Row | Accepted::Ignored => {}
             Accepted::Expired => self.statistics.expired(),
             Accepted::Rejected(rejection) => {

@@ -11,6 +11,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runtime::Shutdown;
+use runtime::clock::now_ms;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
 use runtime::kafka::member::{Member, outlive};
@@ -134,12 +135,13 @@ impl Source {
 
     fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
         let mut timeout = POLL_TIMEOUT;
+        let now_ms = now_ms();
         self.consumer.context().polling(now);
         for _ in 0..RECORDS_PER_TURN_MAX {
             // The lock must not be held here: polling calls back into the group.
             match self.consumer.poll(timeout) {
                 None => break,
-                Some(Ok(message)) => self.consumer.context().engine().accept(&message, now),
+                Some(Ok(message)) => self.consumer.context().engine().accept(&message, now, now_ms),
                 Some(Err(error)) => {
                     outlive(error, &mut self.complaint)?;
                     break;
@@ -178,7 +180,7 @@ impl Source {
             None => Ok(()),
             // A record that was on its way when the pause came is still ours.
             Some(Ok(message)) => {
-                self.consumer.context().engine().accept(&message, now);
+                self.consumer.context().engine().accept(&message, now, now_ms());
                 Ok(())
             }
             Some(Err(error)) => Ok(outlive(error, &mut self.complaint)?),

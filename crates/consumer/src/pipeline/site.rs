@@ -56,6 +56,8 @@ impl SiteWrite {
 /// News of one site.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SiteNews {
+    /// Where the site was at its last reading since the last write.
+    place: Option<Location>,
     location: Option<(Location, i64)>,
     sensors: FxHashMap<Box<str>, LatestReading>,
 }
@@ -68,33 +70,46 @@ impl SiteNews {
         run: &Arc<str>,
         known: &mut Known,
     ) -> usize {
-        if known.site_is_new(reading) {
-            self.location = Some((reading.location, reading.ts));
+        // Most readings are of a sensor that was heard of since the last write.
+        if self.place != Some(reading.location) {
+            self.place = Some(reading.location);
+            if known.site_is_new(reading) {
+                self.location = Some((reading.location, reading.ts));
+            }
         }
-        let unregistered = known.sensor_is_new(reading);
-        let news = LatestReading {
-            ts_ms: reading.ts,
-            value: reading.value,
-            kind: reading.kind,
-            status: reading.status,
-            run: Arc::clone(run),
-            seq: reading.seq,
-            unregistered,
-        };
         let Some(latest) = self.sensors.get_mut(&*reading.sensor_id) else {
+            let unregistered = known.sensor_is_new(reading);
+            let news = LatestReading {
+                ts_ms: reading.ts,
+                value: reading.value,
+                kind: reading.kind,
+                status: reading.status,
+                run: Arc::clone(run),
+                seq: reading.seq,
+                unregistered,
+            };
             self.sensors.insert(reading.sensor_id.as_ref().into(), news);
             return 1;
         };
-        let unregistered = latest.unregistered || unregistered;
-        if (latest.ts_ms, latest.seq) <= (reading.ts, reading.seq) {
-            *latest = news;
+        if latest.kind != reading.kind {
+            latest.unregistered |= known.sensor_is_new(reading);
         }
-        latest.unregistered = unregistered;
+        if (latest.ts_ms, latest.seq) <= (reading.ts, reading.seq) {
+            latest.ts_ms = reading.ts;
+            latest.value = reading.value;
+            latest.kind = reading.kind;
+            latest.status = reading.status;
+            latest.seq = reading.seq;
+            if !Arc::ptr_eq(&latest.run, run) {
+                latest.run = Arc::clone(run);
+            }
+        }
         0
     }
 
     /// Turns the news into writes and forgets them.
     pub(super) fn take(&mut self, site_id: &Arc<str>, writes: &mut Vec<SiteWrite>) {
+        self.place = None;
         let mut location = self.location.take();
         let mut sensors = self.sensors.drain().peekable();
         while location.is_some() || sensors.peek().is_some() {
