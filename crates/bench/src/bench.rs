@@ -169,8 +169,7 @@ impl Bench {
     pub fn forget(&self, names: &Names) -> Result<()> {
         let servers = self.started()?;
         servers.drop_keyspace(names.keyspace())?;
-        let topics = ["KAFKA_TOPIC_NAME", "KAFKA_EVENTS_TOPIC_NAME", "KAFKA_DLQ_TOPIC_NAME"];
-        servers.delete_topics(&topics.map(|topic| names.get(topic)))
+        servers.delete_topics(&names.topics())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cases, in the order in which they run.
 
+mod analytics;
 mod consumer;
 mod generation;
 mod latency;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Box<dyn Case>> {
         Box::new(pacing::Pacing),
         Box::new(consumer::Consumer::default()),
         Box::new(scaling::Scaling::default()),
+        Box::new(analytics::Analytics::default()),
         Box::new(pipeline::Pipeline::default()),
         Box::new(latency::Latency::default()),
     ]

@@ -3,6 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+/// What only the consuming side uses.
+const SINK: [&str; 7] = [
+    "CASSANDRA_KEYSPACE",
+    "KAFKA_CONSUMER_GROUP_ID",
+    "KAFKA_DLQ_TOPIC_NAME",
+    "ANALYTICS_GROUP_ID",
+    "KAFKA_AGGREGATES_TOPIC_NAME",
+    "KAFKA_ALERTS_TOPIC_NAME",
+    "KAFKA_LATE_TOPIC_NAME",
+];
+/// The topics.
+const TOPICS: [&str; 6] = [
+    "KAFKA_TOPIC_NAME",
+    "KAFKA_EVENTS_TOPIC_NAME",
+    "KAFKA_DLQ_TOPIC_NAME",
+    "KAFKA_AGGREGATES_TOPIC_NAME",
+    "KAFKA_ALERTS_TOPIC_NAME",
+    "KAFKA_LATE_TOPIC_NAME",
+];
+
 /// The environment of the released programs.
 #[derive(Clone, Debug)]
 pub struct Names(BTreeMap<&'static str, String>);
@@ -21,11 +41,16 @@ impl Names {
             ("KAFKA_EVENTS_TOPIC_NAME", format!("bench-events-{number}")),
             ("KAFKA_DLQ_TOPIC_NAME", format!("bench-dlq-{number}")),
             ("KAFKA_CONSUMER_GROUP_ID", format!("bench-group-{number}")),
+            ("KAFKA_AGGREGATES_TOPIC_NAME", format!("bench-aggregates-{number}")),
+            ("KAFKA_ALERTS_TOPIC_NAME", format!("bench-alerts-{number}")),
+            ("KAFKA_LATE_TOPIC_NAME", format!("bench-late-{number}")),
+            ("ANALYTICS_GROUP_ID", format!("bench-analytics-{number}")),
             ("CASSANDRA_CONTACT_POINTS", contact_points),
             ("CASSANDRA_KEYSPACE", format!("bench_{number}")),
             ("PRODUCER_REPORT_DIR", format!("{reports}/{number}")),
             ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
             ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
+            ("ANALYTICS_PROGRESS_INTERVAL_SEC", "1".into()),
         ]))
     }
 
@@ -39,7 +64,7 @@ impl Names {
     #[must_use]
     pub fn with_sink_of(&self, other: &Self) -> Self {
         let mut names = self.clone();
-        for name in ["KAFKA_CONSUMER_GROUP_ID", "CASSANDRA_KEYSPACE", "KAFKA_DLQ_TOPIC_NAME"] {
+        for name in SINK {
             names.set(name, other.get(name));
         }
         names
@@ -53,6 +78,11 @@ impl Names {
     /// Returns the topic of the readings.
     pub fn topic(&self) -> &str {
         self.get("KAFKA_TOPIC_NAME")
+    }
+
+    /// Returns all topics; not each of them need exist.
+    pub fn topics(&self) -> [&str; TOPICS.len()] {
+        TOPICS.map(|name| self.get(name))
     }
 
     /// Returns the keyspace.

@@ -68,7 +68,7 @@ const fn target(what: &'static str, figure: Figure, bound: Bound, unit: &'static
 use Bound::{AtLeast, AtMost};
 use Figure::{Difference, Median, Ratio};
 
-const TARGETS: [Target; 15] = [
+const TARGETS: [Target; 17] = [
     target(
         "consumer, as a share of the plain driver's rate with the same batches",
         Ratio("consumer", "consumer", "driver", "rows_per_s"),
@@ -152,6 +152,18 @@ const TARGETS: [Target; 15] = [
         Median("latency", "3500", "due_to_readable_p99_ms"),
         AtMost(250.0),
         "ms",
+    ),
+    target(
+        "analytics, windows and detectors of a backlog",
+        Median("analytics", "backlog", "readings_per_s"),
+        AtLeast(100_000.0),
+        "readings/s",
+    ),
+    target(
+        "analytics, restart with 5 000 sensors at 3 500/s: until up to date",
+        Median("analytics", "restart", "caught_up_s"),
+        AtMost(10.0),
+        "s",
     ),
     target(
         "`cargo xtask up`, warm build: until the first row can be read",

@@ -129,7 +129,7 @@ fn read_group(reader: &mut Reader) -> GroupSettings {
         fetch_queue_kib: reader.number(
             Setting {
                 name: "KAFKA_FETCH_QUEUE_KIB",
-                default: "8192",
+                default: "4096",
                 unit: "KiB",
                 meaning: "Readings fetched ahead, in memory; events: a tenth",
             },
