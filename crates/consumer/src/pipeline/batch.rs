@@ -89,14 +89,6 @@ pub struct RowView<'a> {
     pub cells: Cells<&'a str>,
 }
 
-/// What a batch takes in memory.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Room {
-    text_bytes: usize,
-    record_bytes: usize,
-    rows: usize,
-}
-
 /// Readings of one site and hour, or events of one site and day.
 #[derive(Clone, Debug)]
 pub struct RowBatch {
@@ -124,22 +116,6 @@ impl RowBatch {
             records: Vec::new(),
             rows: Vec::new(),
         }
-    }
-
-    /// Makes room for a batch like an earlier one and a little more: growing by and by leaves pieces
-    /// of every size behind.
-    #[must_use]
-    pub(super) fn with_room(mut self, room: Room) -> Self {
-        self.text.reserve(room.text_bytes + room.text_bytes / 16);
-        self.records.reserve(room.record_bytes + room.record_bytes / 16);
-        self.rows.reserve(room.rows);
-        self
-    }
-
-    /// Returns what it has come to take.
-    pub(super) fn room(&self) -> Room {
-        let (text_bytes, record_bytes) = (self.text.len(), self.records.len());
-        Room { text_bytes, record_bytes, rows: self.rows.len() }
     }
 
     /// Adds what a record holds, which is of the batch's own stream, site and hour or day.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::batch::{Room, RowBatch};
+use super::batch::RowBatch;
 use super::ledger::{Ledger, NextOffset, RecordOffset};
 use super::record::{Content, Record};
 use super::site::{Known, SiteNews, SiteWrite};
@@ -24,8 +24,6 @@ struct PendingCommit {
 #[derive(Clone, Debug, Default)]
 struct Site {
     open: Vec<RowBatch>,
-    /// What the last batch came to take: the next will be like it.
-    usual: Room,
     news: SiteNews,
 }
 
@@ -110,8 +108,7 @@ impl Lane {
         let position = found.unwrap_or_else(|| {
             let site_id: Arc<str> = site_id.into();
             self.due.push_back(Due { opened: now, site_id: Arc::clone(&site_id), bucket_ms });
-            let batch = RowBatch::open(record.stream, site_id, bucket_ms, now);
-            site.open.push(batch.with_room(site.usual));
+            site.open.push(RowBatch::open(record.stream, site_id, bucket_ms, now));
             site.open.len() - 1
         });
         let batch = &mut site.open[position];
@@ -120,7 +117,6 @@ impl Lane {
         let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
         full.then(|| {
             let batch = site.open.swap_remove(position);
-            site.usual = batch.room();
             self.rows_open -= batch.len();
             batch
         })
@@ -144,7 +140,6 @@ impl Lane {
             });
             if let Some(position) = position {
                 let batch = site.open.swap_remove(position);
-                site.usual = batch.room();
                 self.rows_open -= batch.len();
                 return Some(batch);
             }
