@@ -11,6 +11,7 @@ mod peers;
 mod policy;
 mod rules;
 pub(crate) mod statistics;
+mod stillness;
 mod watch;
 
 use domain::{Aggregate, Alert, SensorKind};
@@ -130,7 +131,7 @@ fn turn_to(
     if gap_ms > GAP_WINDOWS_MAX.saturating_mul(window.size_ms) {
         watch.episodes.interrupt();
         watch.peers.interrupt();
-        watch.stillness.evidence = 0.0;
+        watch.stillness.interrupt();
         watch.lone_ms = 0;
     }
     watch.seen_until_ms = Some(window.start_ms);

@@ -5,7 +5,7 @@ use domain::{Aggregate, Alert, SensorKind};
 use super::episode::{Scene, Signal, Terms};
 use super::peers::{Nature, nature};
 use super::policy::{DETECTORS, Detector, Detectors};
-use super::statistics::{Histogram, median};
+use super::statistics::{Histogram, Moving, median};
 use super::watch::{Edge, Silence, Watch};
 
 /// Windows until the statistical detectors know enough to speak.
@@ -34,7 +34,7 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// Returns the median of something over the peers; `None` without two peers.
-    fn peers_median(&self, of: impl Fn(&Aggregate) -> f64) -> Option<f64> {
+    pub(super) fn peers_median(&self, of: impl Fn(&Aggregate) -> f64) -> Option<f64> {
         if self.peers.len() < 2 {
             return None;
         }
@@ -115,6 +115,7 @@ pub(super) fn apply(
     let Some(nature) = nature(view.kind) else {
         lone_movement(detectors.anomaly, view, watch, scene, alerts);
         flicker(detectors.noise, view, watch, scene, alerts);
+        stuck(detectors.stuck, view, watch, scene, alerts);
         return;
     };
     let lost = lost_readings(view);
@@ -124,7 +125,7 @@ pub(super) fn apply(
     level(detectors, nature, view, is_lost, watch, scene, alerts);
     if !is_lost {
         noise(detectors.noise, nature, view, watch, scene, alerts);
-        stuck(detectors.stuck, nature, view, watch, scene, alerts);
+        stuck(detectors.stuck, view, watch, scene, alerts);
     }
 }
 
@@ -165,7 +166,7 @@ fn level(
 ) {
     let detector = detectors.anomaly;
     let Some(compared) = watch.peers.compare(nature, view.own, view.peers) else { return };
-    watch.stillness.moved += compared.change;
+    watch.stillness.fall_behind(compared.ahead);
     if watch.windows < WARM_UP_WINDOWS {
         watch.level_scores.add(compared.score.min(detector.fire));
         return;
@@ -230,6 +231,7 @@ fn noise(
         let alone = (range - past.mean()).max(0.0) / sd;
         score = score.max(0.7 * alone);
         past.add(range.min(past.mean() + 3.0 * sd), WEIGHT);
+        score = score.max(excursion(nature, view.own, &mut watch.excursion));
     }
     let is_open = watch.episodes.is_open(detector.name);
     let mut signal = Signal::of(score, detector.fire, detector.clear);
@@ -241,6 +243,17 @@ fn noise(
         watch.range_scores.add(score);
     }
     detector.signal(signal, watch, scene, alerts);
+}
+
+/// Returns how unusually far a window goes and comes back, in standard deviations: what is on its
+/// way elsewhere ranges as far, but ends where it went.
+fn excursion(nature: Nature, own: &Aggregate, past: &mut Moving) -> f64 {
+    let range = own.max - own.min;
+    let excursion = range - (own.last.value - own.first.value).abs();
+    let sd = past.stddev().max(0.5 * nature.resolution);
+    let score = (excursion - past.mean()).max(0.0) / sd;
+    past.add(excursion.min(past.mean() + 3.0 * sd), WEIGHT);
+    score
 }
 
 /// Puts the score of a window off that ranges at its edge only, until the next one tells whether
@@ -268,37 +281,14 @@ fn is_edge(own: &Aggregate) -> bool {
 /// Readings that never change while those of the peers do.
 fn stuck(
     detector: Detector,
-    nature: Nature,
     view: View<'_>,
     watch: &mut Watch,
     scene: &Scene<'_>,
     alerts: &mut Vec<Alert>,
 ) {
-    let Some(usual) = view.peers_median(|peer| peer.max - peer.min) else { return };
-    let past = &mut watch.stillness;
-    #[expect(clippy::float_cmp, reason = "a stuck value is the same in all its bits")]
-    let is_still = view.own.max == view.own.min && view.own.first.value == past.value;
-    past.value = view.own.last.value;
-    if !is_still {
-        (past.evidence, past.moved, past.windows) = (0.0, 0.0, 0);
-        past.share.add(0.0, WEIGHT);
-    } else if usual >= 3.0 * nature.resolution {
-        let share = past.share.mean().max(0.01);
-        past.evidence -= libm::log(share);
-        if past.evidence < detector.fire {
-            past.share.add(1.0, WEIGHT);
-        }
-    }
-    past.windows = if is_still { past.windows.saturating_add(1) } else { 0 };
-    // Rounding and lag hide a step of the site's own way, and never three.
-    let has_steps = tolerance(view.kind).is_some();
-    let moved = if past.windows < 2 || !has_steps {
-        0.0
-    } else {
-        past.moved.abs() / nature.resolution / 2.7
-    };
-    let evidence = past.evidence.max(moved * detector.fire);
-    let evidence = if past.share.count() < WARM_UP_WINDOWS { 0.0 } else { evidence };
+    let size_ms = scene.end_ms - scene.start_ms;
+    let evidence = watch.stillness.show(view, size_ms, detector.fire);
+    let evidence = if watch.windows < WARM_UP_WINDOWS { 0.0 } else { evidence };
     detector.step(evidence, watch, scene, alerts);
 }
 

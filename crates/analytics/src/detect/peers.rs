@@ -133,8 +133,8 @@ pub(super) struct Comparison {
     pub(super) score: f64,
     /// The learnt difference from the peers, in the unit of the kind.
     pub(super) offset: f64,
-    /// What the site changed by, in the unit of the kind.
-    pub(super) change: f64,
+    /// What the site changed by more than the sensor, in the unit of the kind.
+    pub(super) ahead: f64,
 }
 
 impl Peers {
@@ -159,6 +159,7 @@ impl Peers {
         let unit = nature.unit;
         let mean = own.mean / unit;
         let known = self.previous.is_some();
+        let own_change = mean - self.previous.unwrap_or(mean);
         let change = self.change(mean, peers, unit);
         self.meet(mean, peers, nature);
         self.previous = Some(mean);
@@ -202,7 +203,7 @@ impl Peers {
         // What is out of the usual teaches little of it.
         let excess = (error * error - state - sampling * sampling).clamp(0.0, 9.0 * usual);
         self.noise.add(excess, NOISE_WEIGHT);
-        Some(Comparison { score, offset, change: change * unit })
+        Some(Comparison { score, offset, ahead: (change - own_change) * unit })
     }
 
     /// Returns what the site changed by since the window before, in units.

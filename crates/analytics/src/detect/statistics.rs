@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moving {
     count: u32,
+    /// Seven digits are enough of it, and keep a sensor's state small.
+    variance: f32,
     mean: f64,
-    variance: f64,
 }
 
 impl Moving {
@@ -19,7 +20,10 @@ impl Moving {
         let weight = weight_min.max(1.0 / f64::from(self.count));
         let difference = value - self.mean;
         self.mean += weight * difference;
-        self.variance = (1.0 - weight) * (self.variance + weight * difference * difference);
+        let variance = f64::from(self.variance) + weight * difference * difference;
+        #[expect(clippy::cast_possible_truncation, reason = "it is rounded")]
+        let rounded = ((1.0 - weight) * variance) as f32;
+        self.variance = rounded;
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -31,7 +35,7 @@ impl Moving {
     }
 
     pub(crate) fn stddev(&self) -> f64 {
-        libm::sqrt(self.variance)
+        libm::sqrt(f64::from(self.variance))
     }
 
     /// Returns how many standard deviations a value is away from the mean, either way; the standard

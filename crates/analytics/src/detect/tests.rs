@@ -150,6 +150,57 @@ fn a_sensor_that_leaves_its_peers_is_an_anomaly_and_its_peers_are_not() {
     assert!(site.alerts.iter().all(|alert| alert.sensor_id.ends_with("-01")), "{:?}", site.alerts);
 }
 
+/// Goal: a few readings that are off are noise, and a room that warms as far in a minute is not.
+/// Method: all sensors range over the same in one window, so that no peer tells the two apart.
+#[test]
+fn what_goes_and_comes_back_is_noise_and_what_goes_elsewhere_is_not() {
+    let show = |comes_back: bool| {
+        let mut site = Site::of(SensorKind::Temperature, 3);
+        for number in 0..200 {
+            let mut windows: Vec<Option<Aggregate>> = room(5, number, 0.0)[..3]
+                .iter()
+                .map(|mean| Some(window(*mean, 0.025, number * MINUTE_MS)))
+                .collect();
+            if number == 150 {
+                for own in windows.iter_mut().flatten() {
+                    own.max += 0.11;
+                    if comes_back {
+                        own.last.value = own.first.value;
+                    } else {
+                        own.last.value = own.max;
+                    }
+                }
+            }
+            site.show(number, &windows);
+        }
+        site.alerts_of("noise").iter().map(|alert| alert.1).collect::<Vec<_>>()
+    };
+    assert_eq!(show(true), [150; 6]);
+    assert!(show(false).is_empty());
+}
+
+#[test]
+fn a_sensor_that_stays_while_its_peers_move_is_stuck_until_it_moves_again() {
+    let mut site = Site::of(SensorKind::Humidity, 4);
+    for number in 0..400 {
+        let base = 40.0 + 3.0 * (number as f64 / 20.0).sin();
+        let mut windows: Vec<Option<Aggregate>> = (0..4_u32)
+            .map(|sensor| {
+                let mean = base + f64::from(sensor) + 0.05 * noise(u64::from(sensor), number);
+                Some(window(mean, 0.1, number * MINUTE_MS))
+            })
+            .collect();
+        if (300..310).contains(&number) {
+            windows[0] = Some(window(41.2, 0.0, number * MINUTE_MS));
+        }
+        site.show(number, &windows);
+    }
+    let alerts = site.alerts_of("stuck");
+    assert_eq!(alerts.len(), 2, "{:?}", site.alerts);
+    assert!((300..=302).contains(&alerts[0].1), "{alerts:?}");
+    assert_eq!(alerts[1].2, Some(311), "{alerts:?}");
+}
+
 #[test]
 fn silence_is_held_against_what_is_usual() {
     let mut site = Site::of(SensorKind::Temperature, 3);

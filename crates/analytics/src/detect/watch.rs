@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::episode::Episodes;
 use super::peers::Peers;
 use super::statistics::{Histogram, Moving};
+use super::stillness::Stillness;
 
 /// The layout of [`Watch::encode`]; another one is not read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What one sensor has gone through: the state of each rule's episode and of each detector.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Watch {
     pub(super) range_scores: Histogram,
     /// Of the range alone.
     pub(super) range_alone: Moving,
+    /// Of how far a window goes and comes back.
+    pub(super) excursion: Moving,
     /// What the window before ranged over at its edge.
     pub(super) edge: Option<Edge>,
     pub(super) stillness: Stillness,
@@ -47,21 +50,6 @@ pub(super) struct Edge {
     pub(super) score: f64,
     pub(super) mean: f64,
     pub(super) range: f64,
-}
-
-/// How long a sensor has said the same, and how often it does so by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stillness {
-    /// The last value of the window before.
-    pub(super) value: f64,
-    /// Share of its windows without a change while its peers changed.
-    pub(super) share: Moving,
-    /// Minus the logarithm of the odds of the present stillness.
-    pub(super) evidence: f64,
-    /// What the site has changed by since.
-    pub(super) moved: f64,
-    /// Windows of the present stillness.
-    pub(super) windows: u16,
 }
 
 /// How long a sensor has been silent, and how long it usually is.
