@@ -252,10 +252,12 @@ impl Pipeline {
         if let Some(opened) = now.checked_sub(self.limits.batch_age_max) {
             self.take_due(opened);
         }
+        let is_behind = self.rows_buffered >= self.limits.rows_buffered_max / 2;
         for (partition, lane) in &mut self.lanes {
             if lane.commit_is_due(now) {
                 let ticket = ticket(*partition, lane);
-                let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
+                let writes = lane.start_commit(now, &self.limits, is_behind);
+                let writes = writes.into_iter().flatten();
                 writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
             }
         }
@@ -291,7 +293,7 @@ impl Pipeline {
                 self.cassandra.push(ticket, Write::Rows(batch));
             }
             if lane.ledger.is_drained() {
-                let writes = lane.start_commit(now, &self.limits).into_iter().flatten();
+                let writes = lane.start_commit(now, &self.limits, false).into_iter().flatten();
                 writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
             }
         }

@@ -13,6 +13,9 @@ use super::record::{Content, Record};
 use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
+/// Commits in a row for which news may be held back.
+const HELD_BACK_MAX: u32 = 4;
+
 /// A commit that waits until the tables kept by site know everything below its offset.
 #[derive(Clone, Debug)]
 struct PendingCommit {
@@ -44,6 +47,8 @@ pub(super) struct Lane {
     due: VecDeque<Due>,
     rows_open: usize,
     news: usize,
+    /// Commits in a row for which news was held back.
+    held_back: u32,
     commit: Option<PendingCommit>,
     committed: Option<NextOffset>,
     commit_after: Instant,
@@ -58,6 +63,7 @@ impl Lane {
             due: VecDeque::new(),
             rows_open: 0,
             news: 0,
+            held_back: 0,
             commit: None,
             committed: None,
             commit_after: now + limits.commit_interval,
@@ -73,6 +79,8 @@ impl Lane {
         self.committed = None;
         self.due.clear();
         self.rows_open = 0;
+        // The offsets of the news mean nothing any more.
+        self.held_back = HELD_BACK_MAX;
         self.sites.values_mut().flat_map(|site| site.open.drain(..)).collect()
     }
 
@@ -101,7 +109,7 @@ impl Lane {
         }
         let site = self.sites.get_mut(site_id)?;
         if let Content::Reading(reading) = content {
-            self.news += site.news.note(reading, run, known);
+            self.news += site.news.note(reading, record.offset, run, known);
         }
 
         let found = site.open.iter().position(|batch| batch.bucket_ms() == bucket_ms);
@@ -150,19 +158,29 @@ impl Lane {
     /// Starts to commit the durable prefix, if there is news and no commit under way.
     ///
     /// Returns what the tables kept by site have to be told first. Their news may run ahead of the
-    /// prefix, never behind it: so a committed reading is always in `latest`.
-    pub(super) fn start_commit(&mut self, now: Instant, limits: &Limits) -> Option<Vec<SiteWrite>> {
+    /// prefix, never behind it: so a committed reading is always in `latest`. Where `is_behind`, a
+    /// few commits in a row leave out sensors with a newer reading beyond the prefix, which a
+    /// replay would bring: nobody waits for values that are old already.
+    pub(super) fn start_commit(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        is_behind: bool,
+    ) -> Option<Vec<SiteWrite>> {
         let next = self.ledger.prefix()?;
         if self.commit.is_some() || self.committed == Some(next) {
             return None;
         }
         self.commit_after = now + limits.commit_interval;
+        let hold_back = is_behind && self.held_back < HELD_BACK_MAX;
+        self.held_back = if hold_back { self.held_back + 1 } else { 0 };
         let mut writes = Vec::new();
-        self.sites.retain(|site_id, site| {
-            site.news.take(site_id, &mut writes);
-            !site.open.is_empty()
-        });
         self.news = 0;
+        self.sites.retain(|site_id, site| {
+            site.news.take(site_id, hold_back.then_some(next), &mut writes);
+            self.news += site.news.len();
+            !site.open.is_empty() || site.news.len() > 0
+        });
         self.commit = Some(PendingCommit { next, site_writes: writes.len() });
         Some(writes)
     }
@@ -209,5 +227,92 @@ impl Lane {
     /// Returns how many sensors have news that is not handed out yet.
     pub(super) fn news(&self) -> usize {
         self.news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::record::Stream;
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        batch_rows_max: 1_000,
+        batch_bytes_max: 1 << 20,
+        batch_age_max: Duration::from_millis(100),
+        writes_in_flight_max: 8,
+        rows_buffered_max: 1_000,
+        commit_interval: Duration::from_secs(1),
+        clock_ahead_max: Duration::from_hours(2),
+    };
+
+    /// Takes in a reading of a sensor.
+    fn add(lane: &mut Lane, known: &mut Known, offset: u64, sensor: u32, now: Instant) {
+        let value = format!(
+            r#"{{"sensor_id":"site-0001/light-{sensor:02}","site_id":"site-0001","kind":"light",
+                "ts":{ts_ms},"value":1,"unit":"lx","seq":{offset},"run":"r","status":"ok",
+                "location":{{"lat":1.5,"lon":2.5}}}}"#,
+            ts_ms = 1_764_000_000_000_u64 + offset,
+        );
+        let record = Record {
+            stream: Stream::Readings,
+            partition: 0,
+            offset: RecordOffset(offset),
+            timestamp_ms: None,
+            key: None,
+            value: Some(value.as_bytes()),
+        };
+        let content = Content::decode(record.stream, value.as_bytes()).unwrap();
+        assert!(lane.receive(record.offset));
+        lane.add(&record, &content, &"r".into(), known, &LIMITS, now);
+    }
+
+    /// Commits and returns the sensors that `latest` has to be told of.
+    fn commit(lane: &mut Lane, now: Instant, is_behind: bool) -> Vec<String> {
+        let writes = lane.start_commit(now, &LIMITS, is_behind).unwrap();
+        for _ in &writes {
+            lane.site_written();
+        }
+        assert_eq!(lane.take_commit(), lane.ledger.prefix());
+        let told = writes.into_iter().flat_map(|write| write.sensors);
+        let mut told: Vec<String> = told.map(|(id, _)| id[16..].to_owned()).collect();
+        told.sort_unstable();
+        told
+    }
+
+    #[test]
+    fn a_backlog_spares_latest_what_a_replay_would_bring() {
+        let now = Instant::now();
+        let (mut lane, mut known) = (Lane::new(Epoch(1), &LIMITS, now), Known::default());
+        add(&mut lane, &mut known, 0, 1, now);
+        add(&mut lane, &mut known, 1, 2, now);
+        lane.ledger.complete(RecordOffset(0));
+        assert_eq!(commit(&mut lane, now, true), ["01", "02"], "the registry hears of all at once");
+        lane.ledger.complete(RecordOffset(1));
+
+        for offset in 2..20 {
+            // The third sensor reports once, the others again and again.
+            let sensor = if offset == 2 { 3 } else { 1 + u32::from(offset % 2 == 0) };
+            add(&mut lane, &mut known, offset, sensor, now);
+        }
+        let mut told = Vec::new();
+        for offset in 2..10 {
+            lane.ledger.complete(RecordOffset(offset));
+            told.push(commit(&mut lane, now, true).join(" "));
+        }
+        assert_eq!(told, ["03", "", "", "01 02", "", "", "", ""], "all in each fifth");
+        assert_eq!(lane.news(), 0);
+
+        add(&mut lane, &mut known, 20, 1, now);
+        add(&mut lane, &mut known, 21, 2, now);
+        lane.ledger.complete(RecordOffset(10));
+        assert_eq!((commit(&mut lane, now, true).len(), lane.news()), (2, 0), "their turn again");
+        add(&mut lane, &mut known, 22, 1, now);
+        lane.ledger.complete(RecordOffset(11));
+        assert!(commit(&mut lane, now, true).is_empty());
+        assert_eq!(lane.news(), 1, "what is held back is kept");
+        lane.ledger.complete(RecordOffset(12));
+        assert_eq!(commit(&mut lane, now, false), ["01"], "without a backlog nothing is held back");
     }
 }

@@ -7,6 +7,8 @@ use domain::reading::Location;
 use domain::{Reading, SensorKind, Status};
 use rustc_hash::FxHashMap;
 
+use super::ledger::{NextOffset, RecordOffset};
+
 /// Most sensors in one write.
 const SENSORS_PER_WRITE_MAX: usize = 100;
 
@@ -25,6 +27,8 @@ pub struct LatestReading {
     pub run: Arc<str>,
     /// Number of the reading.
     pub seq: i64,
+    /// Offset of its record.
+    pub offset: RecordOffset,
     /// Whether the registry has to be told of the sensor.
     pub unregistered: bool,
 }
@@ -67,6 +71,7 @@ impl SiteNews {
     pub(super) fn note(
         &mut self,
         reading: &Reading<'_>,
+        offset: RecordOffset,
         run: &Arc<str>,
         known: &mut Known,
     ) -> usize {
@@ -86,6 +91,7 @@ impl SiteNews {
                 status: reading.status,
                 run: Arc::clone(run),
                 seq: reading.seq,
+                offset,
                 unregistered,
             };
             self.sensors.insert(reading.sensor_id.as_ref().into(), news);
@@ -100,6 +106,7 @@ impl SiteNews {
             latest.kind = reading.kind;
             latest.status = reading.status;
             latest.seq = reading.seq;
+            latest.offset = offset;
             if !Arc::ptr_eq(&latest.run, run) {
                 latest.run = Arc::clone(run);
             }
@@ -107,11 +114,20 @@ impl SiteNews {
         0
     }
 
-    /// Turns the news into writes and forgets them.
-    pub(super) fn take(&mut self, site_id: &Arc<str>, writes: &mut Vec<SiteWrite>) {
+    /// Turns the news into writes and forgets them; with `next` only what has to be known before
+    /// this offset is committed, since a replay would bring the rest again.
+    pub(super) fn take(
+        &mut self,
+        site_id: &Arc<str>,
+        next: Option<NextOffset>,
+        writes: &mut Vec<SiteWrite>,
+    ) {
         self.place = None;
         let mut location = self.location.take();
-        let mut sensors = self.sensors.drain().peekable();
+        let has_to_go = |latest: &LatestReading| {
+            latest.unregistered || next.is_none_or(|next| latest.offset.0 < next.0)
+        };
+        let mut sensors = self.sensors.extract_if(|_, latest| has_to_go(latest)).peekable();
         while location.is_some() || sensors.peek().is_some() {
             let sensors = sensors.by_ref().take(SENSORS_PER_WRITE_MAX).collect();
             writes.push(SiteWrite {
@@ -120,6 +136,11 @@ impl SiteNews {
                 sensors,
             });
         }
+    }
+
+    /// Returns how many sensors have news.
+    pub(super) fn len(&self) -> usize {
+        self.sensors.len()
     }
 }
 
