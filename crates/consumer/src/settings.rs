@@ -190,7 +190,8 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 name: "CONSUMER_COMMIT_INTERVAL_MS",
                 default: "1000",
                 unit: "ms",
-                meaning: "Time between two commits; latest is updated before each, or each fifth in a backlog",
+                meaning: "Time between two commits; the table latest is updated before each, in \
+                          a backlog before each fifth",
             },
             10..=60_000,
         )),
