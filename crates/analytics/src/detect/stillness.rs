@@ -21,6 +21,9 @@ const STEPS_MIN: f64 = 1.5;
 const GUESS_WINDOWS: f64 = 30.0;
 /// Guess of the logarithm by which each step makes a still window less likely.
 const GUESS_PER_STEP: f64 = 2.0;
+/// Bounds of the guess: no single window proves anything.
+const GUESS_MIN: f64 = 1e-6;
+const GUESS_MAX: f64 = 0.9;
 /// Guess of the share of windows that a motion sensor is at 1 throughout.
 const GUESS_MOTION: f64 = 0.07;
 /// Standard deviation in steps of what rounding and lag hide of the way of the peers.
@@ -139,7 +142,7 @@ fn expected(view: View<'_>, size_ms: i64) -> Option<Expected> {
     };
     let scale = ratio / nature.resolution;
     let steps = range * scale;
-    let guess = libm::exp(-GUESS_PER_STEP * steps).min(0.9);
+    let guess = libm::exp(-GUESS_PER_STEP * steps).clamp(GUESS_MIN, GUESS_MAX);
     Some(Expected { steps, guess, scale, counts: steps >= STEPS_MIN })
 }
 
@@ -196,6 +199,15 @@ mod tests {
         let evidence =
             show(&mut stillness, SensorKind::Humidity, window(50.0, 0.0), window(50.0, 0.2));
         assert!(evidence < ENOUGH / 2.0, "{evidence}");
+    }
+
+    #[test]
+    fn lamps_that_are_switched_elsewhere_are_limited_evidence() {
+        let mut stillness = Stillness::default();
+        show(&mut stillness, SensorKind::Light, window(300.0, 0.0), window(300.0, 0.0));
+        let (own, peer) = (window(300.0, 0.0), window(900.0, 1_500.0));
+        let evidence = show(&mut stillness, SensorKind::Light, own, peer);
+        assert!(evidence > ENOUGH && evidence < 20.0, "{evidence}");
     }
 
     #[test]
