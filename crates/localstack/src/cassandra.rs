@@ -4,6 +4,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use tracing::warn;
+
 use crate::error::StackError;
 use crate::jars::Server;
 use crate::java::CommandLine;
@@ -153,18 +155,40 @@ const OPTIONS: [&str; 15] = [
     "-Dcassandra.shutdown_announce_in_ms=100",
 ];
 
+/// How often a newcomer may try to join.
+const JOIN_ATTEMPTS: u32 = 3;
+
 /// Starts the nodes one after the other: a ring takes one newcomer at a time.
 pub(crate) fn start(plan: &Plan<'_>, ports: Ports) -> Result<Vec<Node>, StackError> {
     let cluster = Cluster::new(plan.nodes);
     let mut nodes = Vec::new();
     for index in 0..plan.nodes {
         let node = prepare(plan, ports, index, cluster.clone())?;
-        node.start_among(index + 1)?;
+        join(&node, index + 1)?;
         nodes.push(node);
     }
     // Those that started first learn of the others a little later.
     nodes.iter().try_for_each(|node| node.wait_ready(plan.nodes))?;
     Ok(nodes)
+}
+
+/// Starts a node; a newcomer that gave up because it heard of no seed within the ring delay, as it
+/// may on a busy machine, tries again.
+fn join(node: &Node, nodes: usize) -> Result<(), StackError> {
+    for attempt in 1..JOIN_ATTEMPTS {
+        match node.start_among(nodes) {
+            Err(StackError::Exited { node, log_path, .. }) if heard_of_no_seed(&log_path) => {
+                warn!(node, attempt, "heard of no seed, starting again");
+            }
+            other => return other,
+        }
+    }
+    node.start_among(nodes)
+}
+
+fn heard_of_no_seed(log_path: &Path) -> bool {
+    fs::read(log_path)
+        .is_ok_and(|log| String::from_utf8_lossy(&log).contains("Unable to contact any seeds"))
 }
 
 /// Writes a node's configuration.
