@@ -226,12 +226,11 @@ fn noise(
     if view.kind == SensorKind::Light {
         score = settled(score, view.own, &mut watch.edge);
     } else {
-        let past = &mut watch.range_alone;
-        let sd = past.stddev().max(nature.resolution);
-        let alone = (range - past.mean()).max(0.0) / sd;
-        score = score.max(0.7 * alone);
-        past.add(range.min(past.mean() + 3.0 * sd), WEIGHT);
-        score = score.max(excursion(nature, view.own, &mut watch.excursion));
+        let alone = beyond_past(range, nature.resolution, &mut watch.range_alone);
+        // What is on its way elsewhere ranges as far as what comes back, but ends where it went.
+        let back = range - (view.own.last.value - view.own.first.value).abs();
+        let excursion = beyond_past(back, 0.5 * nature.resolution, &mut watch.excursion);
+        score = score.max(0.7 * alone).max(excursion);
     }
     let is_open = watch.episodes.is_open(detector.name);
     let mut signal = Signal::of(score, detector.fire, detector.clear);
@@ -245,14 +244,12 @@ fn noise(
     detector.signal(signal, watch, scene, alerts);
 }
 
-/// Returns how unusually far a window goes and comes back, in standard deviations: what is on its
-/// way elsewhere ranges as far, but ends where it went.
-fn excursion(nature: Nature, own: &Aggregate, past: &mut Moving) -> f64 {
-    let range = own.max - own.min;
-    let excursion = range - (own.last.value - own.first.value).abs();
-    let sd = past.stddev().max(0.5 * nature.resolution);
-    let score = (excursion - past.mean()).max(0.0) / sd;
-    past.add(excursion.min(past.mean() + 3.0 * sd), WEIGHT);
+/// Returns how far a value is above those of the past, in standard deviations of at least `floor`,
+/// and adds it to them.
+fn beyond_past(value: f64, floor: f64, past: &mut Moving) -> f64 {
+    let sd = past.stddev().max(floor);
+    let score = (value - past.mean()).max(0.0) / sd;
+    past.add(value.min(past.mean() + 3.0 * sd), WEIGHT);
     score
 }
 
@@ -292,6 +289,11 @@ fn stuck(
     detector.step(evidence, watch, scene, alerts);
 }
 
+/// Returns how long a motion sensor was at 1.
+pub(super) fn active_ms(window: &Aggregate) -> u64 {
+    window.motion.map_or(0, |motion| motion.active_ms)
+}
+
 /// Movement that none of the peers sees.
 fn lone_movement(
     detector: Detector,
@@ -300,7 +302,6 @@ fn lone_movement(
     scene: &Scene<'_>,
     alerts: &mut Vec<Alert>,
 ) {
-    let active_ms = |window: &Aggregate| window.motion.map_or(0, |motion| motion.active_ms);
     if view.peers.len() < 2 {
         return;
     }

@@ -6,10 +6,10 @@
 //! evidence is minus the logarithm of the odds of a run of still windows, and what the peers have
 //! moved since adds to it. A motion sensor can be stuck at 1 only, among peers that come and go.
 
-use domain::{Aggregate, SensorKind};
+use domain::SensorKind;
 use serde::{Deserialize, Serialize};
 
-use super::detectors::View;
+use super::detectors::{View, active_ms};
 use super::peers::nature;
 
 /// Numbers of steps, or fifths of a window without movement, between which windows are told apart.
@@ -127,8 +127,7 @@ impl Stillness {
 
 fn expected(view: View<'_>, size_ms: i64) -> Option<Expected> {
     let Some(nature) = nature(view.kind) else {
-        let active = |window: &Aggregate| window.motion.map_or(0, |motion| motion.active_ms);
-        let usual = view.peers_median(|peer| active(peer) as f64)? / size_ms as f64;
+        let usual = view.peers_median(|peer| active_ms(peer) as f64)? / size_ms as f64;
         let steps = 5.0 * (1.0 - usual) + 1.0;
         return Some(Expected { steps, guess: GUESS_MOTION, scale: 0.0, counts: true });
     };
@@ -148,6 +147,7 @@ fn expected(view: View<'_>, size_ms: i64) -> Option<Expected> {
 
 #[cfg(test)]
 mod tests {
+    use domain::Aggregate;
     use domain::aggregate::{Motion, Sample};
 
     use super::*;

@@ -232,38 +232,22 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::record::Stream;
+    use super::super::tests::{LIMITS, record};
     use super::*;
-
-    const LIMITS: Limits = Limits {
-        batch_rows_max: 1_000,
-        batch_bytes_max: 1 << 20,
-        batch_age_max: Duration::from_millis(100),
-        writes_in_flight_max: 8,
-        rows_buffered_max: 1_000,
-        commit_interval: Duration::from_secs(1),
-        clock_ahead_max: Duration::from_hours(2),
-    };
 
     /// Takes in a reading of a sensor.
     fn add(lane: &mut Lane, known: &mut Known, offset: u64, sensor: u32, now: Instant) {
-        let value = format!(
-            r#"{{"sensor_id":"site-0001/light-{sensor:02}","site_id":"site-0001","kind":"light",
-                "ts":{ts_ms},"value":1,"unit":"lx","seq":{offset},"run":"r","status":"ok",
-                "location":{{"lat":1.5,"lon":2.5}}}}"#,
-            ts_ms = 1_764_000_000_000_u64 + offset,
-        );
+        let value = record(1, sensor, offset.cast_signed());
         let record = Record {
             stream: Stream::Readings,
             partition: 0,
             offset: RecordOffset(offset),
             timestamp_ms: None,
             key: None,
-            value: Some(value.as_bytes()),
+            value: Some(&value),
         };
-        let content = Content::decode(record.stream, value.as_bytes()).unwrap();
+        let content = Content::decode(record.stream, &value).unwrap();
         assert!(lane.receive(record.offset));
         lane.add(&record, &content, &"r".into(), known, &LIMITS, now);
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::record::Stream;
 use super::*;
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     batch_rows_max: 4,
     batch_bytes_max: 1 << 20,
     batch_age_max: Duration::from_millis(100),
@@ -20,7 +20,7 @@ const START_MS: i64 = 1_764_000_000_000;
 const TIME_TO_LIVE: Duration = Duration::from_hours(24);
 
 /// Record number `seq` of a site's sensor, one millisecond after the one before.
-fn record(site: u32, sensor: u32, seq: i64) -> Vec<u8> {
+pub(super) fn record(site: u32, sensor: u32, seq: i64) -> Vec<u8> {
     let ts_ms = START_MS + seq;
     format!(
         r#"{{"sensor_id":"site-{site:04}/light-{sensor:02}","site_id":"site-{site:04}",
