@@ -33,6 +33,10 @@ const DEAD_LETTER_BYTES_MAX: usize = 16 << 20;
 /// Dead letters on their way to Kafka at once: its client gathers them into batches by itself.
 const DEAD_LETTERS_IN_FLIGHT_MAX: usize = 256;
 
+/// Share of the rows allowed in memory that makes a backlog: several times what waits for its batch
+/// to fill while the consumer keeps up, and less than what it settles at where it does not.
+const BACKLOG_SHARE: usize = 8;
+
 /// How much may be gathered before it is written, and how much may be in memory at all (I6).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -252,7 +256,7 @@ impl Pipeline {
         if let Some(opened) = now.checked_sub(self.limits.batch_age_max) {
             self.take_due(opened);
         }
-        let is_behind = self.rows_buffered >= self.limits.rows_buffered_max / 2;
+        let is_behind = self.rows_buffered >= self.limits.rows_buffered_max / BACKLOG_SHARE;
         for (partition, lane) in &mut self.lanes {
             if lane.commit_is_due(now) {
                 let ticket = ticket(*partition, lane);

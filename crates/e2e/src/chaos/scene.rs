@@ -202,10 +202,10 @@ impl<'a> Scene<'a> {
         self.await_rows(self.rate * seconds)
     }
 
-    /// Waits until rows flow as fast as they are produced, and are not far behind.
+    /// Waits until rows flow as fast as they are produced, and are at most two seconds behind.
     pub(super) fn calm(&mut self) -> Result<()> {
         self.flow(2)?;
-        let near = self.rate as f64;
+        let near = 2.0 * self.rate as f64;
         self.until("the consumers keep up", PATIENCE, |scene| {
             let lag = |consumer: &Member| consumer.last_now("lag");
             let lags: Option<Vec<f64>> = scene.consumers.iter().map(lag).collect();
