@@ -73,7 +73,7 @@ impl Silence {
     /// Takes in whether a sensor reported in a window.
     pub(super) fn show(&mut self, reported: bool) {
         if reported {
-            let gap = f64::from(self.windows);
+            let gap = f32::from(self.windows);
             self.usual = gap.max(self.usual * 0.99);
             self.windows = 0;
         } else {
@@ -91,7 +91,7 @@ pub(super) fn silent(
 ) {
     let Silence { windows, usual } = watch.silence;
     let windows = f64::from(windows);
-    let level = (detector.fire * usual).max(SILENT_WINDOWS_MIN);
+    let level = (detector.fire * f64::from(usual)).max(SILENT_WINDOWS_MIN);
     let signal = if windows == 0.0 {
         Signal::Calm
     } else if windows >= level {
@@ -255,11 +255,11 @@ fn beyond_past(value: f64, floor: f64, past: &mut Moving) -> f64 {
 
 /// Puts the score of a window off that ranges at its edge only, until the next one tells whether
 /// the lamps went on or off between the readings of two sensors.
-fn settled(score: f64, own: &Aggregate, edge: &mut Option<Edge>) -> f64 {
+fn settled(score: f64, own: &Aggregate, edge: &mut Option<Box<Edge>>) -> f64 {
     let range = own.max - own.min;
     let before = edge.take();
     if is_edge(own) {
-        *edge = Some(Edge { score, mean: own.mean, range });
+        *edge = Some(Box::new(Edge { score, mean: own.mean, range }));
         return 0.0;
     }
     let put_off = before.filter(|edge| (own.mean - edge.mean).abs() < 0.3 * edge.range);

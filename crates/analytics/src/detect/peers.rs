@@ -10,7 +10,7 @@
 use domain::{Aggregate, SensorKind};
 use serde::{Deserialize, Serialize};
 
-use super::statistics::{Moving, median};
+use super::statistics::{Moving, median, rounded};
 
 /// More peers add nothing to the median.
 pub(super) const PEERS_MAX: usize = 4;
@@ -105,9 +105,9 @@ pub(super) const fn nature(kind: SensorKind) -> Option<Nature> {
 struct Pair {
     id: u32,
     offset: f64,
-    lag: f64,
+    lag: f32,
     /// Its mean in the window before.
-    previous: f64,
+    previous: f32,
     /// Windows in a row in which the two differed too much.
     out_windows: u16,
 }
@@ -188,7 +188,7 @@ impl Peers {
         let count = peers.len().min(PEERS_MAX);
         for (slot, (id, peer)) in peers.iter().take(count).enumerate() {
             let Some(pair) = self.pairs.iter_mut().find(|pair| pair.id == *id) else { continue };
-            let error = mean - peer.mean / unit - pair.offset - pair.lag * change;
+            let error = mean - peer.mean / unit - pair.offset - f64::from(pair.lag) * change;
             pair.learn(error, sd, [gain_offset / variance, gain_lag / variance]);
             (errors[slot], offsets[slot]) = (error, pair.offset);
         }
@@ -213,7 +213,7 @@ impl Peers {
         let mut count = 1;
         for (id, peer) in peers.iter().take(PEERS_MAX) {
             if let Some(pair) = self.pairs.iter().find(|pair| pair.id == *id) {
-                changes[count] = peer.mean / unit - pair.previous;
+                changes[count] = peer.mean / unit - f64::from(pair.previous);
                 count += 1;
             }
         }
@@ -226,7 +226,7 @@ impl Peers {
         for (id, peer) in peers.iter().take(PEERS_MAX) {
             let peer_mean = peer.mean / unit;
             if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.id == *id) {
-                pair.previous = peer_mean;
+                pair.previous = rounded(peer_mean);
                 continue;
             }
             if self.pairs.is_empty() {
@@ -241,7 +241,7 @@ impl Peers {
                 id: *id,
                 offset,
                 lag: 0.0,
-                previous: peer_mean,
+                previous: rounded(peer_mean),
                 out_windows: 0,
             });
         }
@@ -253,7 +253,7 @@ impl Pair {
         if error.abs() <= OUTLIER * sd {
             self.out_windows = 0;
             self.offset += gain[0] * error;
-            self.lag += gain[1] * error;
+            self.lag = rounded(f64::from(self.lag) + gain[1] * error);
             return;
         }
         self.out_windows += 1;

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moving {
     count: u32,
-    /// Seven digits are enough of it, and keep a sensor's state small.
     variance: f32,
     mean: f64,
 }
@@ -21,9 +20,7 @@ impl Moving {
         let difference = value - self.mean;
         self.mean += weight * difference;
         let variance = f64::from(self.variance) + weight * difference * difference;
-        #[expect(clippy::cast_possible_truncation, reason = "it is rounded")]
-        let rounded = ((1.0 - weight) * variance) as f32;
-        self.variance = rounded;
+        self.variance = rounded((1.0 - weight) * variance);
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -43,6 +40,12 @@ impl Moving {
     pub(crate) fn distance(&self, value: f64, floor: f64) -> f64 {
         (value - self.mean).abs() / self.stddev().max(floor)
     }
+}
+
+/// Rounds to seven digits: enough of what only has to be about right, in half the memory.
+#[expect(clippy::cast_possible_truncation, reason = "it is rounded")]
+pub(super) fn rounded(value: f64) -> f32 {
+    value as f32
 }
 
 /// Bins of a [`Histogram`].

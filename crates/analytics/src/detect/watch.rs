@@ -9,7 +9,7 @@ use super::statistics::{Histogram, Moving};
 use super::stillness::Stillness;
 
 /// The layout of [`Watch::encode`]; another one is not read.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What one sensor has gone through: the state of each rule's episode and of each detector.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ pub struct Watch {
     pub(super) range_alone: Moving,
     /// Of how far a window goes and comes back.
     pub(super) excursion: Moving,
-    /// What the window before ranged over at its edge.
-    pub(super) edge: Option<Edge>,
+    /// What the window before ranged over at its edge: of few kinds, and now and then.
+    pub(super) edge: Option<Box<Edge>>,
     pub(super) stillness: Stillness,
     pub(super) silence: Silence,
     /// The learnt difference from the peers, over about three days.
@@ -58,7 +58,7 @@ pub(super) struct Silence {
     /// Windows since it reported.
     pub(super) windows: u16,
     /// Longest gap in windows, which fades.
-    pub(super) usual: f64,
+    pub(super) usual: f32,
 }
 
 /// One alert that is open.
@@ -101,7 +101,8 @@ impl Watch {
 
     /// Returns the bytes that it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
-        self.episodes.heap_bytes() + self.peers.heap_bytes()
+        let edge = self.edge.as_deref().map_or(0, size_of_val);
+        self.episodes.heap_bytes() + self.peers.heap_bytes() + edge
     }
 
     /// Returns its bytes: a version, then postcard, every float with all its bits.

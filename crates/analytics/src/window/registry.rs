@@ -71,7 +71,7 @@ impl Registry {
         let site = self.site(site_id);
         // They are large, and twice as much room as needed would be most of the memory.
         if self.sensors.len() == self.sensors.capacity() {
-            self.sensors.reserve_exact(self.sensors.len() / 8 + 8);
+            self.sensors.reserve_exact(self.sensors.len() / 16 + 8);
         }
         self.sensors.push(Sensor { site, kind, id: id.into(), watch });
         let (sensors, hasher) = (&self.sensors, &self.hasher);
