@@ -33,8 +33,9 @@ const DEAD_LETTER_BYTES_MAX: usize = 16 << 20;
 /// Dead letters on their way to Kafka at once: its client gathers them into batches by itself.
 const DEAD_LETTERS_IN_FLIGHT_MAX: usize = 256;
 
-/// Share of the rows allowed in memory that makes a backlog: several times what waits for its batch
-/// to fill while the consumer keeps up, and less than what it settles at where it does not.
+/// One part in so many of the rows allowed in memory is a backlog: by default several times what
+/// waits for its batch to fill while the consumer keeps up, and less than what it settles at where
+/// it does not.
 const BACKLOG_SHARE: usize = 8;
 
 /// How much may be gathered before it is written, and how much may be in memory at all (I6).
@@ -228,7 +229,11 @@ impl Pipeline {
             return false;
         };
         if lane.ledger.is_behind(offset) {
-            // What is under way may still end well, but says nothing about the new offsets.
+            // What is under way may still end well, but says nothing about the new offsets. It may
+            // fail as well, and is not repeated.
+            if !lane.is_settled() {
+                self.known.forget();
+            }
             let earlier = ticket(partition, lane);
             self.epochs += 1;
             for batch in lane.restart(Epoch(self.epochs)) {
@@ -256,11 +261,11 @@ impl Pipeline {
         if let Some(opened) = now.checked_sub(self.limits.batch_age_max) {
             self.take_due(opened);
         }
-        let is_behind = self.rows_buffered >= self.limits.rows_buffered_max / BACKLOG_SHARE;
+        let has_backlog = self.rows_buffered >= self.limits.rows_buffered_max / BACKLOG_SHARE;
         for (partition, lane) in &mut self.lanes {
             if lane.commit_is_due(now) {
                 let ticket = ticket(*partition, lane);
-                let writes = lane.start_commit(now, &self.limits, is_behind);
+                let writes = lane.start_commit(now, &self.limits, has_backlog);
                 let writes = writes.into_iter().flatten();
                 writes.for_each(|write| self.cassandra.push(ticket, Write::Site(write)));
             }

@@ -176,8 +176,11 @@ pub(crate) fn start(plan: &Plan<'_>, ports: Ports) -> Result<Vec<Node>, StackErr
 /// may on a busy machine, tries again.
 fn join(node: &Node, nodes: usize) -> Result<(), StackError> {
     for attempt in 1..JOIN_ATTEMPTS {
+        let log_bytes = fs::metadata(node.log_path()).map_or(0, |log| log.len());
         match node.start_among(nodes) {
-            Err(StackError::Exited { node, log_path, .. }) if heard_of_no_seed(&log_path) => {
+            Err(StackError::Exited { node, log_path, .. })
+                if heard_of_no_seed(&log_path, log_bytes) =>
+            {
                 warn!(node, attempt, "heard of no seed, starting again");
             }
             other => return other,
@@ -186,9 +189,13 @@ fn join(node: &Node, nodes: usize) -> Result<(), StackError> {
     node.start_among(nodes)
 }
 
-fn heard_of_no_seed(log_path: &Path) -> bool {
-    fs::read(log_path)
-        .is_ok_and(|log| String::from_utf8_lossy(&log).contains("Unable to contact any seeds"))
+/// Tells whether a log says so after its first bytes, which an earlier attempt wrote.
+fn heard_of_no_seed(log_path: &Path, log_bytes: u64) -> bool {
+    let earlier = usize::try_from(log_bytes).unwrap_or(usize::MAX);
+    fs::read(log_path).is_ok_and(|log| {
+        let log = String::from_utf8_lossy(log.get(earlier..).unwrap_or_default());
+        log.contains("Unable to contact any seeds")
+    })
 }
 
 /// Writes a node's configuration.

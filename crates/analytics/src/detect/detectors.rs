@@ -284,7 +284,7 @@ fn stuck(
     alerts: &mut Vec<Alert>,
 ) {
     let size_ms = scene.end_ms - scene.start_ms;
-    let evidence = watch.stillness.show(view, size_ms, detector.fire);
+    let Some(evidence) = watch.stillness.show(view, size_ms, detector.fire) else { return };
     let evidence = if watch.windows < WARM_UP_WINDOWS { 0.0 } else { evidence };
     detector.step(evidence, watch, scene, alerts);
 }

@@ -11,17 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use super::detectors::{View, active_ms};
 use super::peers::nature;
+use super::statistics::rounded;
 
-/// Numbers of steps, or fifths of a window without movement, between which windows are told apart.
-const STEPS: [f64; 5] = [0.5, 1.5, 2.5, 3.5, 4.5];
-const BINS: usize = STEPS.len() + 1;
 /// Peers that range over fewer steps than this say nothing.
 const STEPS_MIN: f64 = 1.5;
+/// Numbers of steps between which the other windows are told apart.
+const STEPS: [f64; 3] = [2.5, 3.5, 4.5];
+const BINS: usize = STEPS.len() + 1;
 /// Windows that the guess is worth.
 const GUESS_WINDOWS: f64 = 30.0;
 /// Guess of the logarithm by which each step makes a still window less likely.
 const GUESS_PER_STEP: f64 = 2.0;
-/// Bounds of the guess: no single window proves anything.
+/// Bounds of the guess, and so of what one window can say.
 const GUESS_MIN: f64 = 1e-6;
 const GUESS_MAX: f64 = 0.9;
 /// Guess of the share of windows that a motion sensor is at 1 throughout.
@@ -38,6 +39,8 @@ pub(super) struct Stillness {
     evidence: f64,
     /// What the peers have moved by since its first window, in the unit of the kind.
     moved: f64,
+    /// The most evidence that this was worth in the present run: peers that come back take none.
+    moved_evidence: f32,
     /// Windows of the present run.
     windows: u16,
     /// Windows by how much the peers moved; the second half are those after a still one.
@@ -48,14 +51,20 @@ pub(super) struct Stillness {
 
 /// What the peers tell of a sensor that is well.
 struct Expected {
-    /// Steps over which its window should range; of motion, fifths of a window without movement.
+    /// Steps over which its window should range; of motion, fifths of a window without movement,
+    /// and one more.
     steps: f64,
     /// The guess of the probability of a still window.
     guess: f64,
     /// Its change over that of the peers, in steps for a unit.
     scale: f64,
-    /// Whether its stillness is evidence.
-    counts: bool,
+}
+
+impl Expected {
+    /// Tells whether stillness is evidence.
+    fn counts(&self) -> bool {
+        self.steps >= STEPS_MIN
+    }
 }
 
 impl Stillness {
@@ -66,31 +75,36 @@ impl Stillness {
 
     /// Ends the present run: what comes next is not its neighbour.
     pub(super) fn interrupt(&mut self) {
-        (self.evidence, self.moved, self.windows) = (0.0, 0.0, 0);
+        (self.evidence, self.moved, self.moved_evidence, self.windows) = (0.0, 0.0, 0.0, 0);
     }
 
-    /// Takes in a window and returns the evidence that the sensor is stuck; 0 without two peers.
+    /// Takes in a window and returns the evidence that the sensor is stuck; `None` without two
+    /// peers.
     ///
     /// A run with evidence of `enough` is no longer learnt from.
-    pub(super) fn show(&mut self, view: View<'_>, size_ms: i64, enough: f64) -> f64 {
-        let Some(expected) = expected(view, size_ms) else { return 0.0 };
-        if !self.is_still(view) {
-            self.learn(&expected, false);
+    pub(super) fn show(&mut self, view: View<'_>, size_ms: i64, enough: f64) -> Option<f64> {
+        let is_still = self.is_still(view);
+        let expected = expected(view, size_ms);
+        if !is_still {
+            expected.as_ref().inspect(|expected| self.learn(expected, false));
             self.interrupt();
-            return 0.0;
+            return expected.map(|_| 0.0);
         }
-        if expected.counts {
+        let expected = expected?;
+        if expected.counts() {
             self.evidence -= libm::log(self.share(&expected));
-        }
-        if self.evidence < enough {
-            self.learn(&expected, true);
         }
         if self.windows == 0 {
             self.moved = 0.0;
         }
-        self.windows = self.windows.saturating_add(1);
         let moved = self.moved * expected.scale / HIDDEN_STEPS;
-        self.evidence + 0.5 * moved * moved
+        self.moved_evidence = self.moved_evidence.max(rounded(0.5 * moved * moved));
+        let evidence = self.evidence + f64::from(self.moved_evidence);
+        if evidence < enough {
+            self.learn(&expected, true);
+        }
+        self.windows = self.windows.saturating_add(1);
+        Some(evidence)
     }
 
     fn is_still(&mut self, view: View<'_>) -> bool {
@@ -115,6 +129,9 @@ impl Stillness {
     }
 
     fn learn(&mut self, expected: &Expected, is_still: bool) {
+        if !expected.counts() {
+            return;
+        }
         let bin = self.bin(expected);
         if self.seen[bin] == u8::MAX {
             self.seen[bin] /= 2;
@@ -129,7 +146,7 @@ fn expected(view: View<'_>, size_ms: i64) -> Option<Expected> {
     let Some(nature) = nature(view.kind) else {
         let usual = view.peers_median(|peer| active_ms(peer) as f64)? / size_ms as f64;
         let steps = 5.0 * (1.0 - usual) + 1.0;
-        return Some(Expected { steps, guess: GUESS_MOTION, scale: 0.0, counts: true });
+        return Some(Expected { steps, guess: GUESS_MOTION, scale: 0.0 });
     };
     let range = view.peers_median(|peer| peer.max - peer.min)?;
     // Light changes by a share of its level, which differs from desk to desk.
@@ -142,7 +159,7 @@ fn expected(view: View<'_>, size_ms: i64) -> Option<Expected> {
     let scale = ratio / nature.resolution;
     let steps = range * scale;
     let guess = libm::exp(-GUESS_PER_STEP * steps).clamp(GUESS_MIN, GUESS_MAX);
-    Some(Expected { steps, guess, scale, counts: steps >= STEPS_MIN })
+    Some(Expected { steps, guess, scale })
 }
 
 #[cfg(test)]
@@ -171,11 +188,11 @@ mod tests {
 
     fn show(stillness: &mut Stillness, kind: SensorKind, own: Aggregate, peer: Aggregate) -> f64 {
         let peers = [(1, &peer), (2, &peer), (3, &peer)];
-        stillness.show(View { own: &own, peers: &peers, kind }, 60_000, ENOUGH)
+        stillness.show(View { own: &own, peers: &peers, kind }, 60_000, ENOUGH).unwrap()
     }
 
     #[test]
-    fn two_windows_say_enough_where_the_peers_range_widely() {
+    fn one_window_says_enough_where_the_peers_range_widely() {
         let mut stillness = Stillness::default();
         for _ in 0..100 {
             let (own, peer) = (window(21.0, 0.3), window(22.0, 0.3));
@@ -222,6 +239,22 @@ mod tests {
         assert!(still(0.5) < 1e-9 && still(0.5) < 1e-9 && still(0.0) < 1e-9);
         assert!(still(0.01) < ENOUGH);
         assert!(still(0.01) > ENOUGH);
+        assert!(still(-0.02) > ENOUGH, "peers that come back leave it as stuck as it was");
+    }
+
+    #[test]
+    fn a_window_without_peers_leaves_a_run_as_it_is() {
+        let mut stillness = Stillness::default();
+        let kind = SensorKind::Temperature;
+        let (stuck, peer) = (window(21.0, 0.0), window(22.0, 0.3));
+        show(&mut stillness, kind, stuck, peer);
+        let evidence = show(&mut stillness, kind, stuck, peer);
+        assert!(evidence > ENOUGH);
+        let alone = |own| View { own, peers: &[], kind };
+        assert_eq!(stillness.show(alone(&stuck), 60_000, ENOUGH), None);
+        assert!(show(&mut stillness, kind, stuck, peer) > evidence);
+        assert_eq!(stillness.show(alone(&window(20.0, 0.0)), 60_000, ENOUGH), None);
+        assert!(show(&mut stillness, kind, stuck, peer) < 1e-9, "it was elsewhere meanwhile");
     }
 
     #[test]
@@ -257,5 +290,12 @@ mod tests {
         assert!(still() < ENOUGH);
         still();
         assert!(still() > ENOUGH);
+
+        let mut busy = Stillness::default();
+        for _ in 0..60 {
+            let everybody = moving(1.0, 60_000);
+            let evidence = show(&mut busy, SensorKind::Motion, everybody, everybody);
+            assert!(evidence < 1e-9, "{evidence} where everybody moves");
+        }
     }
 }

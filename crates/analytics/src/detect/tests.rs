@@ -250,7 +250,7 @@ fn what_is_stored_is_small_and_read_back_bit_by_bit() {
         assert_eq!((&read, read.encode()), (watch, bytes));
     }
     // Four peers and an episode with its name are on the heap.
-    let heap = 4 * 32 + size_of::<episode::Episode>() + 16;
+    let heap = 4 * 24 + size_of::<episode::Episode>() + 16;
     assert!(size_of::<Watch>() + heap <= 700, "{} + {heap} bytes", size_of::<Watch>());
 }
 

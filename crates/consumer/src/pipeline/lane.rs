@@ -16,7 +16,8 @@ use super::{Epoch, Limits};
 /// Commits in a row for which news may be held back.
 const HELD_BACK_MAX: u32 = 4;
 
-/// A commit that waits until the tables kept by site know everything below its offset.
+/// A commit that waits until the tables kept by site know what they have to before its offset is
+/// committed.
 #[derive(Clone, Debug)]
 struct PendingCommit {
     next: NextOffset,
@@ -158,21 +159,21 @@ impl Lane {
     /// Starts to commit the durable prefix, if there is news and no commit under way.
     ///
     /// Returns what the tables kept by site have to be told first. Their news may run ahead of the
-    /// prefix, never behind it: so a committed reading is always in `latest`. Where `is_behind`, a
+    /// prefix, never behind it: so a committed reading is in `latest`. Where there is a backlog, a
     /// few commits in a row leave out sensors with a newer reading beyond the prefix, which a
     /// replay would bring: nobody waits for values that are old already.
     pub(super) fn start_commit(
         &mut self,
         now: Instant,
         limits: &Limits,
-        is_behind: bool,
+        has_backlog: bool,
     ) -> Option<Vec<SiteWrite>> {
         let next = self.ledger.prefix()?;
         if self.commit.is_some() || self.committed == Some(next) {
             return None;
         }
         self.commit_after = now + limits.commit_interval;
-        let hold_back = is_behind && self.held_back < HELD_BACK_MAX;
+        let hold_back = has_backlog && self.held_back < HELD_BACK_MAX;
         self.held_back = if hold_back { self.held_back + 1 } else { 0 };
         let mut writes = Vec::new();
         self.news = 0;
@@ -253,8 +254,8 @@ mod tests {
     }
 
     /// Commits and returns the sensors that `latest` has to be told of.
-    fn commit(lane: &mut Lane, now: Instant, is_behind: bool) -> Vec<String> {
-        let writes = lane.start_commit(now, &LIMITS, is_behind).unwrap();
+    fn commit(lane: &mut Lane, now: Instant, has_backlog: bool) -> Vec<String> {
+        let writes = lane.start_commit(now, &LIMITS, has_backlog).unwrap();
         for _ in &writes {
             lane.site_written();
         }
@@ -298,5 +299,23 @@ mod tests {
         assert_eq!(lane.news(), 1, "what is held back is kept");
         lane.ledger.complete(RecordOffset(12));
         assert_eq!(commit(&mut lane, now, false), ["01"], "without a backlog nothing is held back");
+    }
+
+    #[test]
+    fn a_topic_made_anew_brings_nothing_back() {
+        let now = Instant::now();
+        let (mut lane, mut known) = (Lane::new(Epoch(1), &LIMITS, now), Known::default());
+        add(&mut lane, &mut known, 20, 1, now);
+        lane.ledger.complete(RecordOffset(20));
+        assert_eq!(commit(&mut lane, now, true), ["01"]);
+        add(&mut lane, &mut known, 21, 1, now);
+        add(&mut lane, &mut known, 22, 1, now);
+        lane.ledger.complete(RecordOffset(21));
+        assert!(commit(&mut lane, now, true).is_empty(), "a replay would bring the newer one");
+
+        lane.restart(Epoch(2));
+        add(&mut lane, &mut known, 0, 2, now);
+        lane.ledger.complete(RecordOffset(0));
+        assert_eq!(commit(&mut lane, now, true), ["01", "02"], "no replay brings it any more");
     }
 }
