@@ -178,10 +178,8 @@ fn join(node: &Node, nodes: usize) -> Result<(), StackError> {
     for attempt in 1..JOIN_ATTEMPTS {
         let log_bytes = fs::metadata(node.log_path()).map_or(0, |log| log.len());
         match node.start_among(nodes) {
-            Err(StackError::Exited { node, log_path, .. })
-                if heard_of_no_seed(&log_path, log_bytes) =>
-            {
-                warn!(node, attempt, "heard of no seed, starting again");
+            Err(StackError::Exited { .. }) if heard_of_no_seed(node.log_path(), log_bytes) => {
+                warn!(node = node.name(), attempt, "heard of no seed, starting again");
             }
             other => return other,
         }

@@ -86,7 +86,9 @@ impl Stillness {
         let is_still = self.is_still(view);
         let expected = expected(view, size_ms);
         if !is_still {
-            expected.as_ref().inspect(|expected| self.learn(expected, false));
+            if let Some(expected) = &expected {
+                self.learn(expected, false);
+            }
             self.interrupt();
             return expected.map(|_| 0.0);
         }
@@ -252,7 +254,11 @@ mod tests {
         assert!(evidence > ENOUGH);
         let alone = |own| View { own, peers: &[], kind };
         assert_eq!(stillness.show(alone(&stuck), 60_000, ENOUGH), None);
-        assert!(show(&mut stillness, kind, stuck, peer) > evidence);
+        let of_two = show(&mut stillness, kind, stuck, peer);
+        assert!(of_two > evidence);
+        let there_and_back = window(20.5, 1.0);
+        assert_eq!(stillness.show(alone(&there_and_back), 60_000, ENOUGH), None);
+        assert!(show(&mut stillness, kind, stuck, peer) < of_two, "it moved meanwhile");
         assert_eq!(stillness.show(alone(&window(20.0, 0.0)), 60_000, ENOUGH), None);
         assert!(show(&mut stillness, kind, stuck, peer) < 1e-9, "it was elsewhere meanwhile");
     }

@@ -440,6 +440,27 @@ fn a_write_of_a_former_partition_makes_no_new_record_durable() {
 }
 
 #[test]
+fn what_a_former_partition_could_not_tell_the_registry_is_told_again() {
+    let mut trial = Trial::new(&[0]);
+    trial.accept(0, 5, &record(1, 7, 5));
+    trial.pass(LIMITS.batch_age_max);
+    trial.finish_all();
+    trial.pass(LIMITS.commit_interval);
+    assert!(matches!(trial.under_way[..], [(_, Write::Site(_))]), "{:?}", trial.under_way);
+
+    trial.accept(0, 0, &record(1, 7, 6));
+    trial.end_all(&Ended::Failed);
+    // The failure makes what comes next wait.
+    trial.pass(Duration::from_mins(1));
+    trial.finish_all();
+    trial.pass(LIMITS.commit_interval);
+    let [(_, Write::Site(news))] = &trial.under_way[..] else { panic!("{:?}", trial.under_way) };
+    let [(_, latest)] = &news.sensors[..] else { panic!("{news:?}") };
+    assert_eq!(latest.seq, 6);
+    assert!(latest.unregistered && news.location.is_some(), "nobody else tells the registry");
+}
+
+#[test]
 fn a_record_seen_before_is_not_taken_in_again() {
     let mut trial = Trial::new(&[0]);
     assert!(matches!(trial.accept(0, 5, &record(1, 1, 5)), Accepted::Row));

@@ -48,8 +48,8 @@ pub(super) struct Produced {
 impl Produced {
     /// Tells whether it is a reading of the same sensor as a row, and no older.
     fn is_newer(&self, of: &RowKey) -> bool {
-        let row = self.row.as_ref().filter(|_| matches!(self.fate, Fate::Row));
-        row.is_some_and(|(key, _)| key.2 == of.2 && key.3 >= of.3)
+        let row = self.row.as_ref();
+        matches!(self.fate, Fate::Row) && row.is_some_and(|(key, _)| key.2 == of.2 && key.3 >= of.3)
     }
 }
 
