@@ -97,7 +97,8 @@ pub fn play(case: &mut dyn Case, bench: &mut Bench) -> Result<CaseReport> {
     }
     let rounds = bench.rounds.unwrap_or_else(|| case.rounds(bench.quick));
     for round in 1..=rounds {
-        for (variant, told) in variants.iter().zip(&mut report.variants) {
+        let turns = variants.iter().zip(&mut report.variants);
+        for (variant, told) in there_and_back(round, turns) {
             if told.skipped.is_some() {
                 continue;
             }
@@ -119,6 +120,16 @@ pub fn play(case: &mut dyn Case, bench: &mut Bench) -> Result<CaseReport> {
     Ok(report)
 }
 
+/// Puts the turns of every second round in reverse order: servers that warm up as time goes on
+/// favour nobody then.
+fn there_and_back<T>(round: usize, turns: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut turns: Vec<T> = turns.into_iter().collect();
+    if round.is_multiple_of(2) {
+        turns.reverse();
+    }
+    turns
+}
+
 /// How a reason begins that is no peculiarity of the machine.
 const FAILED: &str = "failed: ";
 
@@ -126,4 +137,16 @@ const FAILED: &str = "failed: ";
 pub fn has_failed(report: &CaseReport) -> bool {
     let reasons = report.variants.iter().filter_map(|variant| variant.skipped.as_ref());
     reasons.chain(&report.notes).any(|reason| reason.starts_with(FAILED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_two_rounds_everybody_is_as_late_on_average() {
+        let order: Vec<char> =
+            (1..=2).flat_map(|round| there_and_back(round, "abc".chars())).collect();
+        assert_eq!(order, ['a', 'b', 'c', 'c', 'b', 'a']);
+    }
 }

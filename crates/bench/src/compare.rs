@@ -8,7 +8,7 @@ use crate::statistics::{Ratio, Summary};
 
 /// What two reports of one build differ by on a quiet machine.
 const FLOOR_MIN: f64 = 0.05;
-/// The same where no control tells how the machine itself has changed.
+/// The same where not even two controls agree on how the machine has changed.
 const FLOOR_BLIND: f64 = 0.10;
 
 /// What says nothing about a build: what was asked for, what another figure says as well, and what
@@ -25,6 +25,7 @@ pub struct Change {
     pub is_control: bool,
     base: Summary,
     other: Summary,
+    /// Beside the controls, where there are any.
     ratio: Ratio,
     floor: f64,
     higher_is_better: bool,
@@ -63,14 +64,17 @@ impl fmt::Display for Change {
         };
         write!(
             f,
-            "{:<10} {:<58} {:>12} -> {:>12}  {:>9} {interval:<22} floor {:.1} %",
+            "{:<10} {:<58} {:>12} -> {:>12}  {:>9} {interval:<22}",
             self.word(),
             self.name,
             show::number(self.base.median),
             show::number(self.other.median),
             percent(self.ratio.value),
-            self.floor * 100.0
-        )
+        )?;
+        if self.is_control {
+            return Ok(());
+        }
+        write!(f, " floor {:.1} %", self.floor * 100.0)
     }
 }
 
@@ -83,8 +87,8 @@ pub fn compare(base: &Report, other: &Report) -> Vec<Change> {
             let Some(other_variant) = other_case.variant(&variant.name) else { continue };
             let metrics = variant.metrics().into_iter();
             for metric in metrics.filter(|metric| !NOT_JUDGED.contains(metric)) {
-                let floor = floor(case, other_case, metric);
-                changes.extend(change(case, variant, other_variant, metric, floor));
+                let controls = Controls::of(case, other_case, metric);
+                changes.extend(change(case, [variant, other_variant], metric, &controls));
             }
         }
     }
@@ -93,33 +97,87 @@ pub fn compare(base: &Report, other: &Report) -> Vec<Change> {
 
 fn change(
     case: &CaseReport,
-    variant: &VariantReport,
-    other: &VariantReport,
+    variants: [&VariantReport; 2],
     metric: &str,
-    floor: f64,
+    controls: &Controls,
 ) -> Option<Change> {
-    let (base, other) = (variant.values(metric), other.values(metric));
+    let [base, other] = variants.map(|variant| variant.values(metric));
+    let [variant, _] = variants;
+    let beside = (!variant.is_control).then(|| controls.beside(&base, &other)).flatten();
+    let (ratio, floor) = match beside {
+        Some(ratio) => (ratio, controls.floor()),
+        None => (Ratio::of(&base, &other)?, FLOOR_BLIND),
+    };
     Some(Change {
         name: format!("{} {} {metric}", case.name, variant.name),
         is_control: variant.is_control,
         base: Summary::of(&base)?,
         other: Summary::of(&other)?,
-        ratio: Ratio::of(&base, &other)?,
+        ratio,
         floor,
         higher_is_better: metric.ends_with("_per_s"),
     })
 }
 
-/// Returns the least difference that counts. The controls are the same programs in both reports, so
-/// what they differ by, the machine does: nothing smaller can be told from that.
-fn floor(case: &CaseReport, other: &CaseReport, metric: &str) -> f64 {
-    let differences =
-        case.variants.iter().filter(|variant| variant.is_control).filter_map(|variant| {
-            let base = variant.values(metric);
-            let ratio = Ratio::of(&base, &other.variant(&variant.name)?.values(metric))?;
-            Some(ratio.value.ln().abs().exp_m1())
+/// The programs that are the same in both reports, in one case and measurement: what they differ
+/// by, the machine does.
+struct Controls {
+    /// Samples of the first report and of the second, of each control.
+    samples: Vec<[Vec<f64>; 2]>,
+}
+
+impl Controls {
+    fn of(case: &CaseReport, other: &CaseReport, metric: &str) -> Self {
+        // How much memory a program takes, no machine changes.
+        let tells = !metric.ends_with("_mib");
+        let controls = case.variants.iter().filter(|variant| variant.is_control && tells);
+        let samples = controls.filter_map(|variant| {
+            let pair = [variant, other.variant(&variant.name)?];
+            let pair = pair.map(|variant| variant.values(metric));
+            let can_divide = |values: &Vec<f64>| values.iter().all(|value| *value > 0.0);
+            pair.iter().all(can_divide).then_some(pair)
         });
-    differences.max_by(f64::total_cmp).map_or(FLOOR_BLIND, |most| most.max(FLOOR_MIN))
+        Self { samples: samples.collect() }
+    }
+
+    /// Returns the ratio of two sets of samples, each of them seen beside the controls of the same
+    /// turn: so what hits all alike is gone, within a report and between both. `None` where no
+    /// control took part in every turn.
+    fn beside(&self, base: &[f64], other: &[f64]) -> Option<Ratio> {
+        let present: Vec<_> = self.present(base, other).collect();
+        if present.is_empty() {
+            return None;
+        }
+        let relative = |samples: &[f64], report: usize| -> Vec<f64> {
+            let turns = samples.iter().enumerate();
+            turns
+                .map(|(turn, sample)| {
+                    let logs = present.iter().map(|control| control[report][turn].ln());
+                    sample / (logs.sum::<f64>() / present.len() as f64).exp()
+                })
+                .collect()
+        };
+        Ratio::of(&relative(base, 0), &relative(other, 1))
+    }
+
+    fn present(&self, base: &[f64], other: &[f64]) -> impl Iterator<Item = &[Vec<f64>; 2]> {
+        let turns = [base.len(), other.len()];
+        self.samples.iter().filter(move |control| [control[0].len(), control[1].len()] == turns)
+    }
+
+    /// Returns the least difference that counts: beyond what the controls disagree by on how the
+    /// machine has changed, which for one of them may be another change than for the next.
+    fn floor(&self) -> f64 {
+        let ratios = self.samples.iter().filter_map(|[base, other]| Ratio::of(base, other));
+        let logs: Vec<f64> = ratios.map(|ratio| ratio.value.ln()).collect();
+        if logs.len() < 2 {
+            return FLOOR_BLIND;
+        }
+        let middle = logs.iter().sum::<f64>() / logs.len() as f64;
+        let apart: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
+        let apart = Summary::of(&apart).map_or(0.0, |apart| apart.median);
+        (apart + FLOOR_MIN.ln_1p()).exp_m1()
+    }
 }
 
 #[cfg(test)]
@@ -133,26 +191,96 @@ mod tests {
 
     #[test]
     fn the_same_build_is_the_same() {
-        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0]);
-        let again = report(&[81_500.0, 80_500.0, 83_000.0], &[101_000.0, 100_000.0]);
+        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0, 101_000.0]);
+        let again = report(&[81_500.0, 80_500.0, 83_000.0], &[101_000.0, 100_000.0, 99_500.0]);
         assert_eq!(word(&base, &again), "same");
         assert_eq!(word(&base, &base), "same");
     }
 
     #[test]
     fn a_fifth_less_is_worse_and_a_fifth_more_is_better() {
-        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0]);
-        let slower = report(&[64_500.0, 65_500.0, 64_000.0], &[100_500.0, 98_000.0]);
+        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0, 101_000.0]);
+        let slower = report(&[64_500.0, 65_500.0, 64_000.0], &[100_500.0, 98_000.0, 99_000.0]);
         assert_eq!(word(&base, &slower), "WORSE");
         assert_eq!(word(&slower, &base), "BETTER");
     }
 
     #[test]
     fn a_machine_that_changed_as_much_explains_it() {
-        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0]);
-        let elsewhere = report(&[64_500.0, 65_500.0, 64_000.0], &[75_000.0, 76_000.0]);
+        let base = report(&[80_000.0, 82_000.0, 81_000.0], &[100_000.0, 99_000.0, 101_000.0]);
+        let elsewhere = report(&[64_500.0, 65_500.0, 64_000.0], &[80_000.0, 81_000.0, 79_500.0]);
         assert_eq!(word(&base, &elsewhere), "same");
         assert_eq!(compare(&base, &elsewhere)[1].word(), "control");
+    }
+
+    /// Goal: what the machine does hides nothing. Method: one that is half as fast in some turns,
+    /// and in the second report faster throughout by more than the build is slower.
+    #[test]
+    fn a_build_that_is_slower_is_found_on_a_machine_that_became_faster() {
+        let speeds = [1.0, 0.5, 0.9, 0.7];
+        let of = |rate: f64, machine: f64, noise: [f64; 4]| -> Vec<f64> {
+            let turns = speeds.into_iter().zip(noise);
+            turns.map(|(speed, noise)| rate * machine * speed * noise).collect()
+        };
+        let steady = [1.0, 1.02, 0.99, 1.01];
+        let restless = [1.01, 0.98, 1.0, 1.02];
+        let base = report(&of(80_000.0, 1.0, steady), &of(100_000.0, 1.0, restless));
+        let again = report(&of(80_000.0, 1.4, restless), &of(100_000.0, 1.4, steady));
+        assert_eq!(word(&base, &again), "same");
+        let slower = report(&of(64_000.0, 1.4, restless), &of(100_000.0, 1.4, steady));
+        assert_eq!(word(&base, &slower), "WORSE");
+        assert_eq!(word(&slower, &base), "BETTER");
+    }
+
+    /// A second control, of whose turns so many are in the report.
+    fn with_second_control(mut report: Report, samples: &[f64]) -> Report {
+        let mut second = report.cases[0].variants[1].clone();
+        second.name = "another".into();
+        let sample = |value: &f64| [("rows_per_s".to_owned(), *value)].into();
+        second.samples = samples.iter().map(sample).collect();
+        report.cases[0].variants.push(second);
+        report
+    }
+
+    #[test]
+    fn what_controls_disagree_by_is_no_difference() {
+        let (ours, control) = ([80_000.0, 80_100.0], [100_000.0, 100_100.0]);
+        let base = with_second_control(report(&ours, &control), &[50_000.0, 50_050.0]);
+        let slower = ours.map(|rate| rate * 0.85);
+        let quiet = with_second_control(report(&slower, &control), &[50_000.0, 50_050.0]);
+        assert_eq!(word(&base, &quiet), "WORSE");
+        // One control saw a machine half as fast again, the other, like us, none of it.
+        let torn = with_second_control(report(&ours, &control), &[75_000.0, 75_050.0]);
+        assert_eq!(word(&base, &torn), "same");
+    }
+
+    #[test]
+    fn a_control_that_missed_a_turn_is_left_out() {
+        let (ours, control) = ([80_000.0, 40_000.0], [100_000.0, 50_000.0]);
+        let base = with_second_control(report(&ours, &control), &[50_000.0]);
+        let slower = ours.map(|rate| rate * 0.8);
+        let other = with_second_control(report(&slower, &control), &[50_000.0]);
+        assert_eq!(word(&base, &other), "WORSE");
+    }
+
+    #[test]
+    fn without_controls_a_tenth_is_no_difference() {
+        let base = report(&[100.0, 100.1, 99.9], &[]);
+        assert_eq!(word(&base, &report(&[92.0, 92.1, 91.9], &[])), "same");
+        assert_eq!(word(&base, &report(&[88.0, 88.1, 87.9], &[])), "WORSE");
+    }
+
+    #[test]
+    fn no_machine_changes_how_much_memory_a_program_takes() {
+        let of = |ours: [f64; 2], peer: [f64; 2]| {
+            let mut report = report(&[], &[]);
+            for (variant, values) in report.cases[0].variants.iter_mut().zip([ours, peer]) {
+                variant.samples = values.map(|value| [("rss_mib".into(), value)].into()).to_vec();
+            }
+            report
+        };
+        let base = of([100.0, 101.0], [300.0, 301.0]);
+        assert_eq!(word(&base, &of([130.0, 131.0], [390.0, 391.0])), "WORSE");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::case::{Case, Variant};
 use crate::peers::{c, java};
 use crate::report::Sample;
 
-const READINGS: u64 = 5_000_000;
+const READINGS: u64 = 3_000_000;
 const READINGS_QUICK: u64 = 1_000_000;
 /// Readings in the files of the peers, which send them again and again.
 const READY_READINGS: u64 = 200_000;
@@ -74,11 +74,11 @@ impl Case for Producer {
     }
 
     fn expected_s(&self, quick: bool) -> u32 {
-        if quick { 30 } else { 200 }
+        if quick { 30 } else { 220 }
     }
 
     fn rounds(&self, quick: bool) -> usize {
-        if quick { 1 } else { 5 }
+        if quick { 1 } else { 8 }
     }
 
     fn prepare(&mut self, bench: &mut Bench) -> Result<Vec<Variant>> {
@@ -103,7 +103,7 @@ impl Case for Producer {
         ];
         self.c_program = c_program.ok();
         // Kafka has yet to learn what full speed is: its first turns cost three times as much.
-        for _ in 0..bench.size(2, 0) {
+        for _ in 0..bench.size(4, 0) {
             Self::ours(bench)?;
         }
         Ok(variants)

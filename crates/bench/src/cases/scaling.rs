@@ -26,11 +26,11 @@ impl Case for Scaling {
     }
 
     fn expected_s(&self, quick: bool) -> u32 {
-        if quick { 35 } else { 160 }
+        if quick { 35 } else { 110 }
     }
 
     fn rounds(&self, quick: bool) -> usize {
-        if quick { 1 } else { 3 }
+        if quick { 1 } else { 2 }
     }
 
     fn prepare(&mut self, bench: &mut Bench) -> Result<Vec<Variant>> {
