@@ -315,6 +315,12 @@ impl Pipeline {
         lanes.all(|lane| lane.ledger.prefix().is_none() || lane.is_settled())
     }
 
+    /// Tells whether nothing has to be done, now or later, unless another record comes.
+    pub fn is_idle(&self) -> bool {
+        let is_empty = self.rows_buffered == 0 && self.dead_letter_bytes == 0;
+        is_empty && self.lanes.values().all(Lane::is_settled)
+    }
+
     /// Hands out the next write, as long as its server is there and fewer than the limit are under
     /// way.
     pub fn next_write(&mut self, now: Instant) -> Option<(Ticket, Write)> {

@@ -80,7 +80,7 @@ pub(crate) async fn connect(
     Ok(Some(Sink {
         connection: Renewable::new(Connection { session, statements: prepared.statements }),
         lifetimes: prepared.lifetimes,
-        dead_letters: DeadLetters::new(settings)?,
+        dead_letters: DeadLetters::new(settings),
         settings: settings.clone(),
     }))
 }

@@ -27,6 +27,8 @@ use group::{Drained, Group, commit_list};
 
 /// Longest wait for a record before time is looked at again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// The same while nothing is under way, so that time has nothing to tell.
+const IDLE_POLL_TIMEOUT: Duration = Duration::from_millis(50);
 /// Longest part of a rebalance that is waited for before the last commit is tried again.
 const REBALANCE_POLL: Duration = Duration::from_millis(100);
 /// Most records taken in before ends of writes are looked at again.
@@ -134,7 +136,8 @@ impl Source {
     }
 
     fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
-        let mut timeout = POLL_TIMEOUT;
+        let is_idle = self.consumer.context().engine().pipeline.is_idle();
+        let mut timeout = if is_idle { IDLE_POLL_TIMEOUT } else { POLL_TIMEOUT };
         let now_ms = now_ms();
         self.consumer.context().polling(now);
         for _ in 0..RECORDS_PER_TURN_MAX {

@@ -90,7 +90,9 @@ pub fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
         // A broker that comes back is found within a second.
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
-        .set("socket.keepalive.enable", "true");
+        .set("socket.keepalive.enable", "true")
+        // Brokers could ask for figures (KIP-714), which would be kept anew at every poll.
+        .set("enable.metrics.push", "false");
     config
 }
 

@@ -536,3 +536,29 @@ fn a_failed_commit_is_repeated() {
     trial.pass(LIMITS.commit_interval);
     assert_eq!(trial.commits(), [(0, 1)]);
 }
+
+/// The thread that polls may sleep long only then.
+#[test]
+fn a_pipeline_is_idle_once_all_is_committed() {
+    let mut trial = Trial::new(&[0, 1]);
+    assert!(trial.pipeline.is_idle(), "nothing came yet");
+    trial.accept(0, 0, &record(1, 1, 0));
+    assert!(!trial.pipeline.is_idle(), "a batch grows old");
+    trial.pass(LIMITS.batch_age_max);
+    trial.finish_all();
+    assert!(!trial.pipeline.is_idle(), "a commit will be due");
+    trial.pass(LIMITS.commit_interval);
+    assert!(!trial.pipeline.is_idle(), "the commit waits for the news");
+    trial.finish_all();
+    assert_eq!(trial.commits(), [(0, 1)]);
+    assert!(trial.pipeline.is_idle());
+
+    trial.accept(1, 0, b"no reading");
+    assert!(!trial.pipeline.is_idle(), "a dead letter waits");
+    trial.pass(Duration::ZERO);
+    assert!(!trial.pipeline.is_idle(), "a dead letter is on its way");
+    trial.finish_all();
+    trial.pass(LIMITS.commit_interval);
+    assert_eq!(trial.commits(), [(1, 1)]);
+    assert!(trial.pipeline.is_idle());
+}

@@ -6,12 +6,14 @@ use domain::dead_letter::{
     ATTEMPTS_HEADER, DETAIL_HEADER, HEADER_PREFIX, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER,
     SERVICE_HEADER, TIMESTAMP_HEADER, TOPIC_HEADER,
 };
+use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use runtime::cassandra::failure::Disposition;
 use runtime::kafka::{TopicSpec, durable_producer};
+use tokio::sync::OnceCell;
 
 use super::Outcome;
 use crate::error::{ConsumerError, dead_letter_disposition};
@@ -24,7 +26,9 @@ const SERVICE: &str = concat!("consumer ", env!("CARGO_PKG_VERSION"));
 
 /// A producer for the dead-letter topic.
 pub(crate) struct DeadLetters {
-    producer: FutureProducer,
+    config: ClientConfig,
+    /// Made for the first dead letter: most consumers never see one, and its threads never rest.
+    producer: OnceCell<FutureProducer>,
     topic: String,
     /// Topics that the records come from.
     readings_topic: String,
@@ -32,19 +36,20 @@ pub(crate) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Makes the producer; the brokers need not answer yet.
-    pub(crate) fn new(settings: &ConsumerSettings) -> Result<Self, KafkaError> {
+    /// Sets up what makes the producer.
+    pub(crate) fn new(settings: &ConsumerSettings) -> Self {
         let servers = &settings.kafka.bootstrap_servers;
-        let producer = durable_producer(servers, "sensorium-consumer-dlq")
+        let mut config = durable_producer(servers, "sensorium-consumer-dlq");
+        config
             .set("linger.ms", "5")
-            .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string())
-            .create()?;
-        Ok(Self {
-            producer,
+            .set("message.max.bytes", TopicSpec::DEAD_LETTER_BYTES_MAX.to_string());
+        Self {
+            config,
+            producer: OnceCell::new(),
             topic: settings.dead_letter_topic.clone(),
             readings_topic: settings.kafka.topic.clone(),
             events_topic: settings.events_topic.clone(),
-        })
+        }
     }
 
     fn origin(&self, stream: Stream) -> &str {
@@ -68,8 +73,7 @@ impl DeadLetters {
         if let Some(value) = &letter.value {
             record = record.payload(value);
         }
-        let Err((error, _)) = self.producer.send(record, Timeout::After(QUEUE_TIMEOUT)).await
-        else {
+        let Err(error) = self.send(record).await else {
             return Outcome::Durable;
         };
         match dead_letter_disposition(&error) {
@@ -81,6 +85,12 @@ impl DeadLetters {
                 Outcome::Fatal(ConsumerError::DeadLetter { topic, partition, offset, source })
             }
         }
+    }
+
+    async fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<(), KafkaError> {
+        let producer = self.producer.get_or_try_init(async || self.config.create()).await?;
+        let sent = producer.send(record, Timeout::After(QUEUE_TIMEOUT)).await;
+        sent.map(drop).map_err(|(error, _)| error)
     }
 
     fn headers(&self, letter: &DeadLetter) -> OwnedHeaders {
