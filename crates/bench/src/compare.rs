@@ -8,7 +8,7 @@ use crate::statistics::{Ratio, Summary};
 
 /// What two reports of one build differ by on a quiet machine.
 const FLOOR_MIN: f64 = 0.05;
-/// The same where not even two controls agree on how the machine has changed.
+/// The same where fewer than two controls tell how the machine has changed.
 const FLOOR_BLIND: f64 = 0.10;
 
 /// What says nothing about a build: what was asked for, what another figure says as well, and what
@@ -87,82 +87,68 @@ pub fn compare(base: &Report, other: &Report) -> Vec<Change> {
             let Some(other_variant) = other_case.variant(&variant.name) else { continue };
             let metrics = variant.metrics().into_iter();
             for metric in metrics.filter(|metric| !NOT_JUDGED.contains(metric)) {
-                let controls = Controls::of(case, other_case, metric);
-                changes.extend(change(case, [variant, other_variant], metric, &controls));
+                changes.extend(change([case, other_case], [variant, other_variant], metric));
             }
         }
     }
     changes
 }
 
-fn change(
-    case: &CaseReport,
-    variants: [&VariantReport; 2],
-    metric: &str,
-    controls: &Controls,
-) -> Option<Change> {
+fn change(cases: [&CaseReport; 2], variants: [&VariantReport; 2], metric: &str) -> Option<Change> {
     let [base, other] = variants.map(|variant| variant.values(metric));
-    let [variant, _] = variants;
-    let beside = (!variant.is_control).then(|| controls.beside(&base, &other)).flatten();
-    let (ratio, floor) = match beside {
-        Some(ratio) => (ratio, controls.floor()),
-        None => (Ratio::of(&base, &other)?, FLOOR_BLIND),
+    let ([case, _], [variant, _]) = (cases, variants);
+    let controls = if variant.is_control {
+        Controls::default()
+    } else {
+        Controls::of(cases, metric, [base.len(), other.len()])
     };
     Some(Change {
         name: format!("{} {} {metric}", case.name, variant.name),
         is_control: variant.is_control,
         base: Summary::of(&base)?,
         other: Summary::of(&other)?,
-        ratio,
-        floor,
+        ratio: controls.ratio(&base, &other)?,
+        floor: controls.floor(),
         higher_is_better: metric.ends_with("_per_s"),
     })
 }
 
 /// The programs that are the same in both reports, in one case and measurement: what they differ
 /// by, the machine does.
+#[derive(Default)]
 struct Controls {
-    /// Samples of the first report and of the second, of each control.
+    /// Samples of the first report and of the second, of each control that took part in every turn.
     samples: Vec<[Vec<f64>; 2]>,
 }
 
 impl Controls {
-    fn of(case: &CaseReport, other: &CaseReport, metric: &str) -> Self {
+    fn of([case, other]: [&CaseReport; 2], metric: &str, turns: [usize; 2]) -> Self {
         // How much memory a program takes, no machine changes.
         let tells = !metric.ends_with("_mib");
         let controls = case.variants.iter().filter(|variant| variant.is_control && tells);
         let samples = controls.filter_map(|variant| {
             let pair = [variant, other.variant(&variant.name)?];
             let pair = pair.map(|variant| variant.values(metric));
-            let can_divide = |values: &Vec<f64>| values.iter().all(|value| *value > 0.0);
-            pair.iter().all(can_divide).then_some(pair)
+            let can_divide = pair.iter().flatten().all(|value| *value > 0.0);
+            (can_divide && pair.each_ref().map(Vec::len) == turns).then_some(pair)
         });
         Self { samples: samples.collect() }
     }
 
     /// Returns the ratio of two sets of samples, each of them seen beside the controls of the same
-    /// turn: so what hits all alike is gone, within a report and between both. `None` where no
-    /// control took part in every turn.
-    fn beside(&self, base: &[f64], other: &[f64]) -> Option<Ratio> {
-        let present: Vec<_> = self.present(base, other).collect();
-        if present.is_empty() {
-            return None;
-        }
-        let relative = |samples: &[f64], report: usize| -> Vec<f64> {
+    /// turn: so what hits all alike is gone, within a report and between both. Without controls
+    /// they are as they are.
+    fn ratio(&self, base: &[f64], other: &[f64]) -> Option<Ratio> {
+        let beside = |samples: &[f64], report: usize| -> Vec<f64> {
             let turns = samples.iter().enumerate();
             turns
                 .map(|(turn, sample)| {
-                    let logs = present.iter().map(|control| control[report][turn].ln());
-                    sample / (logs.sum::<f64>() / present.len() as f64).exp()
+                    let logs = self.samples.iter().map(|control| control[report][turn].ln());
+                    sample / mean(logs).unwrap_or(0.0).exp()
                 })
                 .collect()
         };
-        Ratio::of(&relative(base, 0), &relative(other, 1))
-    }
-
-    fn present(&self, base: &[f64], other: &[f64]) -> impl Iterator<Item = &[Vec<f64>; 2]> {
-        let turns = [base.len(), other.len()];
-        self.samples.iter().filter(move |control| [control[0].len(), control[1].len()] == turns)
+        Ratio::of(&beside(base, 0), &beside(other, 1))
     }
 
     /// Returns the least difference that counts: beyond what the controls disagree by on how the
@@ -170,14 +156,18 @@ impl Controls {
     fn floor(&self) -> f64 {
         let ratios = self.samples.iter().filter_map(|[base, other]| Ratio::of(base, other));
         let logs: Vec<f64> = ratios.map(|ratio| ratio.value.ln()).collect();
-        if logs.len() < 2 {
+        let (2.., Some(middle)) = (logs.len(), mean(logs.iter().copied())) else {
             return FLOOR_BLIND;
-        }
-        let middle = logs.iter().sum::<f64>() / logs.len() as f64;
+        };
         let apart: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
         let apart = Summary::of(&apart).map_or(0.0, |apart| apart.median);
         (apart + FLOOR_MIN.ln_1p()).exp_m1()
     }
+}
+
+fn mean(numbers: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
+    let count = numbers.len();
+    (count > 0).then(|| numbers.sum::<f64>() / count as f64)
 }
 
 #[cfg(test)]

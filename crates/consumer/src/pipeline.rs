@@ -311,8 +311,7 @@ impl Pipeline {
     /// Tells whether all these partitions are durable and their offsets handed out.
     pub fn is_settled(&self, partitions: &[i32]) -> bool {
         let mut lanes = partitions.iter().filter_map(|partition| self.lanes.get(partition));
-        // A partition that delivered nothing has nothing to commit.
-        lanes.all(|lane| lane.ledger.prefix().is_none() || lane.is_settled())
+        lanes.all(Lane::is_settled)
     }
 
     /// Tells whether nothing has to be done, now or later, unless another record comes.

@@ -108,7 +108,8 @@ impl Case for Consumer {
 fn warm_up(bench: &mut Bench, preload: &Preload) -> Result<()> {
     let (mut fastest, mut no_faster) = (0.0, 0);
     for _ in 0..bench.size(WARM_UPS_MAX, 0) {
-        let rows_per_s = ours(bench, preload)?.get("rows_per_s").copied().unwrap_or(0.0);
+        let sample = ours(bench, preload)?;
+        let rows_per_s = *sample.get("rows_per_s").context("a drain has a rate")?;
         println!("  warming up: {rows_per_s:.0} rows/s");
         if rows_per_s > fastest * FASTER {
             (fastest, no_faster) = (rows_per_s, 0);
