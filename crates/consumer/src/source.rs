@@ -4,6 +4,7 @@
 mod group;
 mod membership;
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,20 +138,21 @@ impl Source {
 
     fn take_in(&mut self, now: Instant) -> Result<(), ConsumerError> {
         let is_idle = self.consumer.context().engine().pipeline.is_idle();
-        let mut timeout = if is_idle { IDLE_POLL_TIMEOUT } else { POLL_TIMEOUT };
-        let now_ms = now_ms();
+        let timeout = if is_idle { IDLE_POLL_TIMEOUT } else { POLL_TIMEOUT };
         self.consumer.context().polling(now);
-        for _ in 0..RECORDS_PER_TURN_MAX {
-            // The lock must not be held here: polling calls back into the group.
-            match self.consumer.poll(timeout) {
-                None => break,
-                Some(Ok(message)) => self.consumer.context().engine().accept(&message, now, now_ms),
-                Some(Err(error)) => {
+        let first = self.consumer.poll(timeout);
+        // A batch is as old as its first record, not as the wait for it.
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let more = iter::from_fn(|| self.consumer.poll(Duration::ZERO));
+        for polled in first.into_iter().chain(more).take(RECORDS_PER_TURN_MAX) {
+            match polled {
+                // The lock must not be held while polling, which calls back into the group.
+                Ok(message) => self.consumer.context().engine().accept(&message, now, now_ms),
+                Err(error) => {
                     outlive(error, &mut self.complaint)?;
                     break;
                 }
             }
-            timeout = Duration::ZERO;
         }
         Ok(())
     }
