@@ -140,11 +140,13 @@ impl Source {
         let is_idle = self.consumer.context().engine().pipeline.is_idle();
         let timeout = if is_idle { IDLE_POLL_TIMEOUT } else { POLL_TIMEOUT };
         self.consumer.context().polling(now);
-        let first = self.consumer.poll(timeout);
+        let Some(first) = self.consumer.poll(timeout) else {
+            return Ok(());
+        };
         // A batch is as old as its first record, not as the wait for it.
         let (now, now_ms) = (Instant::now(), now_ms());
         let more = iter::from_fn(|| self.consumer.poll(Duration::ZERO));
-        for polled in first.into_iter().chain(more).take(RECORDS_PER_TURN_MAX) {
+        for polled in iter::once(first).chain(more).take(RECORDS_PER_TURN_MAX) {
             match polled {
                 // The lock must not be held while polling, which calls back into the group.
                 Ok(message) => self.consumer.context().engine().accept(&message, now, now_ms),
