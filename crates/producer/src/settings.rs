@@ -21,6 +21,7 @@ use runtime::kafka::{KafkaSettings, read_events_topic};
 use runtime::{Reader, Setting};
 use serde::Deserialize;
 
+use crate::connection::Compression;
 use crate::decimal::Thousandths;
 use crate::pace::CatchUp;
 use crate::settings::profile::Shape;
@@ -76,6 +77,12 @@ const LINGER: Setting = Setting {
     default: "5",
     unit: "ms",
     meaning: "How long readings are gathered into one batch",
+};
+const COMPRESSION: Setting = Setting {
+    name: "PRODUCER_COMPRESSION",
+    default: "lz4",
+    unit: "",
+    meaning: "Codec of the batches",
 };
 const QUEUE_MAX: Setting = Setting {
     name: "PRODUCER_QUEUE_READINGS_MAX",
@@ -165,6 +172,7 @@ pub struct ProducerSettings {
     pub seed: u64,
     /// How long the client gathers readings before it sends a batch.
     pub linger_ms: u64,
+    pub(crate) compression: Compression,
     /// Most readings handed over but not acknowledged.
     pub queue_readings_max: u32,
     /// Folder of the run reports.
@@ -202,6 +210,7 @@ impl ProducerSettings {
             fleet,
             seed: reader.number(SEED, 0..=u64::MAX),
             linger_ms: reader.number(LINGER, 0..=1_000),
+            compression: reader.choice(COMPRESSION, Compression::ALLOWED),
             queue_readings_max: reader.number(QUEUE_MAX, 1_000..=10_000_000),
             report_dir: PathBuf::from(reader.text(REPORT_DIR)),
             progress_interval: read_seconds(reader, PROGRESS_INTERVAL),
