@@ -10,6 +10,7 @@ use domain::{Alert, Reading};
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Message};
 use runtime::clock::now_ms;
+use runtime::kafka::monitor::Deleted;
 use runtime::kafka::{self, Complaint};
 use tracing::{debug, error, warn};
 
@@ -20,6 +21,10 @@ use crate::settings::ServiceSettings;
 use crate::statistics::Statistics;
 use crate::window::{Arrival, Bookmark, Fate, Known, Late, Partition, Timing};
 use crate::writer::{Work, Writer, Written};
+
+/// Most bytes of a late reading's key, and of its headers; larger ones are left out, so that its
+/// topic takes it and memory is bounded (I6).
+const LATE_EXTRA_BYTES_MAX: usize = 4_096;
 
 /// A partition that this process has.
 #[derive(Debug)]
@@ -106,9 +111,29 @@ impl Engine {
         self.partitions.keys().copied().collect()
     }
 
-    /// Returns one past the last record that was taken in, of each partition.
-    pub(crate) fn positions(&self) -> impl Iterator<Item = (i32, Option<u64>)> {
-        self.partitions.iter().map(|(number, owned)| (*number, Some(owned.partition.position())))
+    /// Returns the offset that a partition's next record is expected at.
+    pub(crate) fn expected(&self, number: i32) -> Option<u64> {
+        self.partitions.get(&number).map(|owned| owned.partition.position())
+    }
+
+    /// Returns the same for all partitions.
+    pub(crate) fn positions(&self) -> Vec<(i32, Option<u64>)> {
+        let mut positions = Vec::new();
+        for (number, owned) in &self.partitions {
+            positions.push((*number, Some(owned.partition.position())));
+        }
+        positions
+    }
+
+    /// Says and counts that records were deleted before they were read.
+    pub(crate) fn deleted(&mut self, Deleted { partition, offset, records }: Deleted) {
+        self.statistics.deleted(records);
+        warn!(
+            partition,
+            offset,
+            records,
+            "records were deleted before they were read: windows and alerts know nothing of them"
+        );
     }
 
     /// Takes in one record.
@@ -150,12 +175,14 @@ impl Engine {
         self.complaint.raise(|| {
             warn!(partition = number, offset, reason, by_ms, "a reading that no window takes");
         });
+        // The value of a reading is small; key and headers may be anything that the broker takes.
+        let key = message.key().filter(|key| key.len() <= LATE_EXTRA_BYTES_MAX);
         self.late.push(LateReading {
             partition: number,
             offset,
-            key: message.key().map(<[u8]>::to_vec),
+            key: key.map(<[u8]>::to_vec),
             value: payload.to_vec(),
-            headers: kafka::headers(message).unwrap_or_default(),
+            headers: small_headers(message),
             reason,
             window_start_ms,
             by_ms,
@@ -276,6 +303,16 @@ impl Engine {
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.values().map(|owned| &owned.partition)
     }
+}
+
+/// Returns the headers of a record; none where they are too large for the topic of late readings.
+fn small_headers(message: &BorrowedMessage<'_>) -> Vec<kafka::Header> {
+    let headers = kafka::headers(message).unwrap_or_default();
+    let mut bytes = 0;
+    for (name, value) in &headers {
+        bytes += name.len() + value.as_ref().map_or(0, Vec::len);
+    }
+    if bytes > LATE_EXTRA_BYTES_MAX { Vec::new() } else { headers }
 }
 
 /// What a partition goes on from.

@@ -16,6 +16,7 @@ pub(crate) struct Statistics {
     readings: u64,
     by_kind: [u64; SensorKind::ALL.len()],
     replayed_total: u64,
+    deleted_total: u64,
     written: Written,
 }
 
@@ -69,6 +70,7 @@ impl Statistics {
             readings: 0,
             by_kind: [0; SensorKind::ALL.len()],
             replayed_total: 0,
+            deleted_total: 0,
             written: Written::default(),
         }
     }
@@ -80,6 +82,11 @@ impl Statistics {
             self.by_kind[kind as usize] += 1;
         }
         self.replayed_total += u64::from(*fate == Fate::Replayed);
+    }
+
+    /// Counts records that Kafka deleted before they were read.
+    pub(crate) fn deleted(&mut self, records: u64) {
+        self.deleted_total += records;
     }
 
     /// Counts what was written.
@@ -116,6 +123,7 @@ impl Statistics {
             duplicate_total = duplicate,
             invalid_total = invalid,
             replayed_total = self.replayed_total,
+            deleted_total = self.deleted_total,
             rows_total = self.written.rows,
             alerts_total = self.written.alerts,
             late_published_total = self.written.late,

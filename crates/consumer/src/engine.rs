@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
 use rdkafka::message::{BorrowedMessage, Message};
-use runtime::kafka::{self, Complaint, Header};
+use runtime::kafka::monitor::Deleted;
+use runtime::kafka::{self, Complaint, Header, TopicSpec};
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tracing::{info, warn};
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 use crate::error::ConsumerError;
 use crate::pipeline::ledger::RecordOffset;
 use crate::pipeline::record::{DeadLetter, Record, Rejection, Stream};
-use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline};
+use crate::pipeline::{Accepted, Commit, Ended, Limits, Pipeline, Write};
 use crate::sink::{Done, Outcome, Sink};
 use crate::statistics::Statistics;
 
@@ -32,9 +33,12 @@ pub(crate) struct Engine {
     done_sender: SyncSender<Result<Done, JoinError>>,
     done: Receiver<Result<Done, JoinError>>,
     fatal: Option<ConsumerError>,
+    /// Since when no dead letter could be written, and why the latest could not.
+    undelivered: Option<(Instant, String)>,
     progressed: bool,
     cassandra_was_away: bool,
     rejections: Complaint,
+    expirations: Complaint,
     failures: Complaint,
 }
 
@@ -58,9 +62,11 @@ impl Engine {
             done_sender,
             done,
             fatal: None,
+            undelivered: None,
             progressed: false,
             cassandra_was_away: false,
             rejections: Complaint::default(),
+            expirations: Complaint::default(),
             failures: Complaint::default(),
         }
     }
@@ -80,7 +86,24 @@ impl Engine {
         };
         match self.pipeline.accept(&record, now, now_ms) {
             Accepted::Row | Accepted::Ignored => {}
-            Accepted::Expired => self.statistics.expired(),
+            Accepted::Expired { ts_ms, time_to_live } => {
+                self.statistics.expired();
+                self.expirations.raise(|| {
+                    let (partition, time_to_live_s) = (record.partition, time_to_live.as_secs());
+                    let age_s = (now_ms - ts_ms) / 1_000;
+                    let total = self.statistics.expired_total();
+                    warn!(
+                        partition,
+                        offset,
+                        ts_ms,
+                        age_s,
+                        time_to_live_s,
+                        total,
+                        "record is older than the table keeps rows, it was not written; raise \
+                         default_time_to_live of the table to keep such records"
+                    );
+                });
+            }
             Accepted::Rejected(rejection) => {
                 let Rejection { reason, detail } = &rejection;
                 self.rejections.raise(|| {
@@ -88,10 +111,39 @@ impl Engine {
                     warn!(partition, offset, %reason, detail, "record can never be stored");
                 });
                 let (headers, attempts_before) = headers(message);
-                let letter = DeadLetter::new(&record, headers, attempts_before, rejection);
+                let mut letter = DeadLetter::new(&record, headers, attempts_before, rejection);
+                if letter.bytes() > TopicSpec::DEAD_LETTER_BYTES_MAX as usize {
+                    letter.cut();
+                }
                 self.pipeline.bury(letter);
             }
         }
+    }
+
+    /// Says and counts that records were deleted before they were read.
+    pub(crate) fn deleted(&mut self, Deleted { partition, offset, records }: Deleted) {
+        self.statistics.deleted(records);
+        warn!(
+            partition,
+            offset,
+            records,
+            "records were deleted before they were read: their topic keeps less (retention.ms, \
+             retention.bytes) than the consumer was behind"
+        );
+    }
+
+    /// Returns the offset that a partition's next record is expected at.
+    pub(crate) fn expected(&self, partition: i32) -> Option<u64> {
+        self.pipeline.expected(partition).map(|next| next.0)
+    }
+
+    /// Returns the same for all partitions.
+    pub(crate) fn positions(&self) -> Vec<(i32, Option<u64>)> {
+        let mut positions = Vec::new();
+        for partition in self.pipeline.partitions() {
+            positions.push((partition, self.expected(partition)));
+        }
+        positions
     }
 
     /// Takes in ends of writes and starts what can be started.
@@ -133,10 +185,20 @@ impl Engine {
             }
         };
         self.statistics.ended(&done);
+        let is_dead_letter = matches!(done.write, Write::DeadLetter(_));
         let ended = match done.outcome {
             Outcome::Durable => {
                 self.progressed = true;
+                if is_dead_letter {
+                    self.undelivered = None;
+                }
                 Ended::Durable
+            }
+            Outcome::Failed(error) if is_dead_letter => {
+                self.failures.raise(|| warn!("dead letter not written, trying again: {error}"));
+                let since = self.undelivered.take().map_or(now, |(since, _)| since);
+                self.undelivered = Some((since, error));
+                Ended::Failed
             }
             Outcome::Failed(error) => {
                 self.failures.raise(|| warn!("write failed, trying again: {error}"));
@@ -150,6 +212,14 @@ impl Engine {
             }
         };
         self.pipeline.finish(done.ticket, done.write, ended, now);
+    }
+
+    /// Returns what keeps dead letters from their topic, if that has lasted for `longest`.
+    pub(crate) fn impediment(&self, now: Instant, longest: Duration) -> Option<String> {
+        let (since, error) = self.undelivered.as_ref()?;
+        let age = now.saturating_duration_since(*since);
+        let says = || format!("no dead letter could be written for {} s: {error}", age.as_secs());
+        (age >= longest).then(says)
     }
 
     /// Waits a moment for the end of a write.

@@ -14,6 +14,9 @@ pub enum ConsumerError {
     /// The operating system gives no thread.
     #[error("a thread cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    /// A thread ended without an outcome.
+    #[error("the thread `{0}` panicked, which is a defect; nothing is lost, start again")]
+    ThreadLost(&'static str),
     /// A write ended without an outcome.
     #[error("a write ended abnormally, which is a defect: {0}; nothing is lost, start again")]
     Task(#[source] JoinError),
@@ -31,8 +34,8 @@ pub enum ConsumerError {
     /// Kafka refuses a dead letter, and would refuse the next.
     #[error(
         "the dead letter for partition {partition} offset {offset} cannot be written to topic \
-         `{topic}`: {source}; its offset is not committed, so nothing is lost: let the topic take \
-         such a record (max.message.bytes, its partitions, its ACL) and start again"
+         `{topic}`: {source}; its offset is not committed, so nothing is lost: allow this user to \
+         write to the topic and start again"
     )]
     DeadLetter {
         /// The dead-letter topic.
@@ -78,10 +81,7 @@ pub enum ConsumerError {
 pub(crate) fn dead_letter_disposition(error: &KafkaError) -> Disposition {
     match error.rdkafka_error_code() {
         Some(
-            RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidMessageSize
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::TopicAuthorizationFailed
+            RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::Fatal,
         ) => Disposition::Fatal,
@@ -96,10 +96,11 @@ mod tests {
     #[test]
     fn a_dead_letter_waits_for_kafka_but_not_for_another_set_up() {
         let failed = |code| dead_letter_disposition(&KafkaError::MessageProduction(code));
-        assert_eq!(failed(RDKafkaErrorCode::MessageSizeTooLarge), Disposition::Fatal);
         assert_eq!(failed(RDKafkaErrorCode::TopicAuthorizationFailed), Disposition::Fatal);
         for code in [
             RDKafkaErrorCode::QueueFull,
+            RDKafkaErrorCode::MessageSizeTooLarge,
+            RDKafkaErrorCode::UnknownPartition,
             RDKafkaErrorCode::BrokerTransportFailure,
             RDKafkaErrorCode::NotEnoughReplicas,
         ] {

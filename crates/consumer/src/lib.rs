@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use runtime::health::Health;
 use runtime::kafka::{self, TopicError, TopicSpec};
 use runtime::process::Context;
@@ -43,9 +43,8 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
     let Some(partitions) = kafka::await_topic(&settings.kafka, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    // A dead letter lies in the partition that it came from.
     settings.kafka.partitions = partitions;
-    let dead_letters = TopicSpec::dead_letters(&settings.dead_letter_topic);
+    let dead_letters = TopicSpec::dead_letters(&settings.dead_letter_topic, partitions);
     for topic in [dead_letters, TopicSpec::events(&settings.events_topic)] {
         match kafka::ensure_topic(&settings.kafka, topic, &shutdown).await {
             Err(TopicError::Stopped { .. }) => return Ok(ExitCode::SUCCESS),
@@ -61,9 +60,10 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
     };
     let of_events = settings.of_events();
     let (readings, events) = (
-        start(settings, Stream::Readings, health.clone())?,
-        start(of_events, Stream::Events, health.part())?,
+        start(settings, Stream::Readings, health.part("kafka"))?,
+        start(of_events, Stream::Events, health.part("kafka events"))?,
     );
+    health.well();
     let mut ends = pin!(async { tokio::join!(end(readings, &stopper), end(events, &stopper)) });
     let (readings, events) = tokio::select! {
         ends = &mut ends => ends,
@@ -109,7 +109,7 @@ fn start(
 
 /// Waits for the end of a stream's thread, then asks the other one to end.
 async fn end(outcome: oneshot::Receiver<Outcome>, stopper: &Stopper) -> anyhow::Result<()> {
-    let outcome = outcome.await.map_err(|_| anyhow!("a kafka thread ended without a word"));
+    let outcome = outcome.await.map_err(|_| ConsumerError::ThreadLost("kafka"));
     stopper.stop();
     Ok(outcome??)
 }

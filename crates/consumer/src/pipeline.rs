@@ -7,6 +7,7 @@
 pub mod batch;
 mod lane;
 pub mod ledger;
+mod limits;
 mod outbox;
 pub mod record;
 pub mod site;
@@ -26,6 +27,8 @@ use outbox::Outbox;
 use record::{Content, DeadLetter, Record, Rejection};
 use site::{Known, SiteWrite};
 
+pub use limits::Limits;
+
 /// Most offsets between the lowest open one of a partition and its newest: bounds the ledger (I6).
 const SPAN_MAX: u64 = 1 << 20;
 /// Bytes of dead letters in memory at which no more records are taken in (I6).
@@ -37,25 +40,6 @@ const DEAD_LETTERS_IN_FLIGHT_MAX: usize = 256;
 /// waits for its batch to fill while the consumer keeps up, and less than what it settles at where
 /// it does not.
 const BACKLOG_SHARE: usize = 8;
-
-/// How much may be gathered before it is written, and how much may be in memory at all (I6).
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Rows at which a batch is written.
-    pub batch_rows_max: usize,
-    /// Bytes at which a batch is written.
-    pub batch_bytes_max: usize,
-    /// Age of its oldest row at which a batch is written.
-    pub batch_age_max: Duration,
-    /// Writes to Cassandra under way at once.
-    pub writes_in_flight_max: usize,
-    /// Rows in memory at which no more are taken in.
-    pub rows_buffered_max: usize,
-    /// Time between two commits of a partition.
-    pub commit_interval: Duration,
-    /// How far in the future an event time may lie.
-    pub clock_ahead_max: Duration,
-}
 
 /// Number of an assignment: what is left of an earlier one must not touch a later one (I4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +81,12 @@ pub enum Accepted {
     /// It will be a row.
     Row,
     /// It would be a row that has expired: there is nothing to write.
-    Expired,
+    Expired {
+        /// Its event time in epoch milliseconds.
+        ts_ms: i64,
+        /// How long rows live after it.
+        time_to_live: Duration,
+    },
     /// It can never be a row; [`Pipeline::bury`] wants it, with its headers.
     Rejected(Rejection),
     /// It belongs to no partition of ours, or was seen before.
@@ -206,9 +195,11 @@ impl Pipeline {
             let detail = format!("`ts` is {}, {} s ahead", content.ts_ms(), ahead_ms / 1_000);
             return Accepted::Rejected(Rejection { reason: Reason::ClockAhead, detail });
         }
-        if self.time_to_live.is_some_and(|time| -ahead_ms >= milliseconds(time)) {
+        if let Some(time_to_live) = self.time_to_live
+            && -ahead_ms >= milliseconds(time_to_live)
+        {
             lane.ledger.complete(offset);
-            return Accepted::Expired;
+            return Accepted::Expired { ts_ms: content.ts_ms(), time_to_live };
         }
         if let Content::Reading(reading) = &content
             && *self.run != *reading.run
@@ -229,18 +220,33 @@ impl Pipeline {
             return false;
         };
         if lane.ledger.is_behind(offset) {
-            // What is under way may still end well, but says nothing about the new offsets. It may
-            // fail as well, and is not repeated.
-            if !lane.is_settled() {
-                self.known.forget();
-            }
-            let earlier = ticket(partition, lane);
-            self.epochs += 1;
-            for batch in lane.restart(Epoch(self.epochs)) {
-                self.cassandra.push(earlier, Write::Rows(batch));
-            }
+            self.restart(partition);
         }
-        lane.receive(offset)
+        self.lanes.get_mut(&partition).is_some_and(|lane| lane.receive(offset))
+    }
+
+    /// Starts a partition once more whose offsets went back: it was truncated, or its topic was
+    /// deleted and created again.
+    ///
+    /// What is being written may still end well, but says nothing about the new offsets. It may
+    /// fail as well, and is not repeated.
+    pub fn restart(&mut self, partition: i32) {
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return;
+        };
+        if !lane.is_settled() {
+            self.known.forget();
+        }
+        let earlier = ticket(partition, lane);
+        self.epochs += 1;
+        for batch in lane.restart(Epoch(self.epochs)) {
+            self.cassandra.push(earlier, Write::Rows(batch));
+        }
+    }
+
+    /// Returns the offset that a partition's next record is expected at; `None` before the first.
+    pub fn expected(&self, partition: i32) -> Option<NextOffset> {
+        self.lanes.get(&partition)?.ledger.received()
     }
 
     /// Takes in a dead letter: its offset is open until the dead-letter topic has it (I5).

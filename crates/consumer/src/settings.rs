@@ -4,28 +4,10 @@ use std::time::Duration;
 
 use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
 use runtime::kafka::KafkaSettings;
-use runtime::kafka::member::read_session_timeout_ms;
+use runtime::kafka::member::{OffsetReset, read_session_timeout_ms};
 use runtime::settings::{Reader, Setting};
-use serde::Deserialize;
 
 use crate::pipeline::Limits;
-
-/// Where a group without a committed offset starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OffsetReset {
-    Earliest,
-    Latest,
-}
-
-impl OffsetReset {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Earliest => "earliest",
-            Self::Latest => "latest",
-        }
-    }
-}
 
 /// How the consumer takes part in its group.
 #[derive(Clone, Debug)]

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
 use runtime::Shutdown;
 use runtime::clock::now_ms;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
-use runtime::kafka::member::{Member, outlive};
+use runtime::kafka::member::{Jump, Member, judge_jump, outlive, refetch};
+use runtime::kafka::monitor::{self, Finding};
+use runtime::kafka::probe::{Probed, Prober};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -41,6 +44,8 @@ const RECORDS_PER_TURN_MAX: usize = 256;
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// Back-pressure without a single durable write for this long makes the process unhealthy.
 const UNHEALTHY_AFTER: Duration = Duration::from_secs(10);
+/// Time between two looks at whether partitions advance.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Consumes the topic of a stream until asked to stop, then drains, commits and leaves the group.
 pub(crate) fn consume(
@@ -53,7 +58,9 @@ pub(crate) fn consume(
 ) -> Result<(), ConsumerError> {
     let engine = Engine::new(stream, settings.limits, settings.progress_interval, sink, runtime);
     let group = Group::new(&settings.kafka.topic, engine, settings);
-    let consumer: BaseConsumer<Group> = client_config(settings).create_with_context(group)?;
+    let config = client_config(settings);
+    let prober = Prober::new(&config, &settings.kafka.topic);
+    let consumer: BaseConsumer<Group> = config.create_with_context(group)?;
     let consumer = Arc::new(consumer);
     consumer.context().committer().start(Arc::clone(&consumer)).map_err(ConsumerError::Thread)?;
     consumer.subscribe(&[&settings.kafka.topic])?;
@@ -64,6 +71,8 @@ pub(crate) fn consume(
         blocked_since: None,
         paused: false,
         last_progress: Instant::now(),
+        prober,
+        watched: Instant::now(),
         complaint: Complaint::default(),
     };
     let outcome = source.run(shutdown, health);
@@ -78,11 +87,9 @@ fn client_config(settings: &ConsumerSettings) -> ClientConfig {
         group_id: &group.id,
         session_timeout_ms: group.session_timeout_ms,
         fetch_queue_kib: group.fetch_queue_kib,
-        statistics_interval: settings.progress_interval,
+        progress_interval: settings.progress_interval,
     };
-    let mut config = member.config(&settings.kafka);
-    config.set("auto.offset.reset", group.offset_reset.name());
-    config
+    member.config(&settings.kafka)
 }
 
 struct Source {
@@ -90,6 +97,8 @@ struct Source {
     blocked_since: Option<Instant>,
     paused: bool,
     last_progress: Instant,
+    prober: Prober,
+    watched: Instant,
     complaint: Complaint,
 }
 
@@ -99,13 +108,46 @@ impl Source {
             let now = Instant::now();
             let has_room = self.turn(now)?;
             if has_room {
-                self.unblock(health)?;
+                self.unblock()?;
                 self.take_in(now)?;
             } else {
-                self.back_off(now, health)?;
+                self.back_off(now)?;
+            }
+            if now.saturating_duration_since(self.watched) >= WATCH_INTERVAL {
+                self.watched = now;
+                health.heartbeat(self.watch(now)?, now);
             }
         }
         Ok(())
+    }
+
+    /// Looks whether partitions advance and into those that do not; returns what keeps the member
+    /// from its work.
+    fn watch(&mut self, now: Instant) -> Result<Option<String>, ConsumerError> {
+        let context = self.consumer.context();
+        let positions = context.engine().positions();
+        let mut monitor = context.monitor();
+        monitor.observe(positions, self.blocked_since.is_none(), now);
+        for Probed { partition, offset, finding } in self.prober.found() {
+            if monitor.probed(partition, offset, &finding, now) {
+                info!(partition, offset, "the next record can be read, fetching it again");
+                refetch(&self.consumer, context.topic(), partition, offset);
+            } else if let Finding::Unreadable(reason) = finding {
+                warn!(partition, offset, reason, "the next record of the partition cannot be read");
+            }
+        }
+        if !self.prober.is_busy() {
+            let places = monitor.to_probe(now);
+            if !places.is_empty() {
+                self.prober.start(places).map_err(ConsumerError::Thread)?;
+            }
+        }
+        let stalled = now.saturating_duration_since(self.last_progress);
+        if self.blocked_since.is_some() && stalled >= UNHEALTHY_AFTER {
+            return Ok(Some(format!("no write was durable for {} s", stalled.as_secs())));
+        }
+        let undelivered = context.engine().impediment(now, monitor::UNHEALTHY_AFTER);
+        Ok(undelivered.or_else(|| monitor.impediment(now)))
     }
 
     /// Does everything but taking in; returns whether more may be taken in.
@@ -119,18 +161,24 @@ impl Source {
         let Engine { pipeline, statistics, .. } = &mut *engine;
         statistics.report(now, pipeline, || context.lag(pipeline));
         let committer = context.committer();
+        if committer.is_dead() {
+            return Err(ConsumerError::ThreadLost("commit"));
+        }
         if committer.is_idle() {
             if let Some(sent) = committer.take_success() {
                 context.committed(sent);
+                context.monitor().commit_ended(None);
             }
             if let Some(error) = committer.take_failure() {
                 warn!("commit failed, trying again: {error}");
+                context.monitor().commit_ended(Some(error.to_string()));
                 statistics.commit_failed();
                 pipeline.repeat_commits();
             }
             let commits = pipeline.take_commits();
             if !commits.is_empty() {
                 committer.commit(commit_list(context.topic(), &commits)?);
+                context.monitor().commit_sent(now);
             }
         }
         Ok(pipeline.has_room())
@@ -149,9 +197,14 @@ impl Source {
         for polled in iter::once(first).chain(more).take(RECORDS_PER_TURN_MAX) {
             match polled {
                 // The lock must not be held while polling, which calls back into the group.
-                Ok(message) => self.consumer.context().engine().accept(&message, now, now_ms),
+                Ok(message) => {
+                    if self.is_next(&message, now) {
+                        self.consumer.context().engine().accept(&message, now, now_ms);
+                    }
+                }
                 Err(error) => {
-                    outlive(error, &mut self.complaint)?;
+                    let mut monitor = self.consumer.context().monitor();
+                    outlive(error, &mut monitor, &mut self.complaint)?;
                     break;
                 }
             }
@@ -159,8 +212,34 @@ impl Source {
         Ok(())
     }
 
+    /// Tells whether a record is the next one of its partition, and sees to it that the next one
+    /// comes where it is not.
+    fn is_next(&self, message: &BorrowedMessage<'_>, now: Instant) -> bool {
+        let context = self.consumer.context();
+        let (partition, found) = (message.partition(), message.offset());
+        let Ok(found) = u64::try_from(found) else {
+            return false;
+        };
+        let expected = context.engine().expected(partition);
+        let expected = expected.or_else(|| context.monitor().start(partition));
+        let Some(expected) = expected.filter(|expected| *expected != found) else {
+            return true;
+        };
+        let mut monitor = context.monitor();
+        let place = (partition, expected, found);
+        match judge_jump(&self.consumer, &mut monitor, context.topic(), place, now) {
+            Jump::Next => true,
+            Jump::Restart => {
+                warn!(partition, expected, found, "offsets went back: the partition was recreated");
+                context.engine().pipeline.restart(partition);
+                true
+            }
+            Jump::NotNext => false,
+        }
+    }
+
     /// Waits for room; when that takes long, pauses and polls, so that the group keeps its member.
-    fn back_off(&mut self, now: Instant, health: &Health) -> Result<(), ConsumerError> {
+    fn back_off(&mut self, now: Instant) -> Result<(), ConsumerError> {
         let blocked = now.saturating_duration_since(*self.blocked_since.get_or_insert(now));
         let mut engine = self.consumer.context().engine();
         engine.wait();
@@ -178,23 +257,24 @@ impl Source {
             }
             self.paused = true;
         }
-        let stalled = now.saturating_duration_since(self.last_progress);
-        if stalled >= UNHEALTHY_AFTER {
-            health.unwell(format!("no write was durable for {} s", stalled.as_secs()));
-        }
         self.consumer.context().polling(now);
         match self.consumer.poll(Duration::ZERO) {
             None => Ok(()),
             // A record that was on its way when the pause came is still ours.
             Some(Ok(message)) => {
-                self.consumer.context().engine().accept(&message, now, now_ms());
+                if self.is_next(&message, now) {
+                    self.consumer.context().engine().accept(&message, now, now_ms());
+                }
                 Ok(())
             }
-            Some(Err(error)) => Ok(outlive(error, &mut self.complaint)?),
+            Some(Err(error)) => {
+                let mut monitor = self.consumer.context().monitor();
+                Ok(outlive(error, &mut monitor, &mut self.complaint)?)
+            }
         }
     }
 
-    fn unblock(&mut self, health: &Health) -> Result<(), ConsumerError> {
+    fn unblock(&mut self) -> Result<(), ConsumerError> {
         self.blocked_since = None;
         self.last_progress = Instant::now();
         if self.paused {
@@ -202,7 +282,6 @@ impl Source {
             self.paused = false;
             info!("partitions resumed");
         }
-        health.well();
         Ok(())
     }
 

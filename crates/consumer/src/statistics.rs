@@ -26,6 +26,7 @@ pub(crate) struct Statistics {
     rows_total: u64,
     dead_letters_total: u64,
     expired_total: u64,
+    deleted_total: u64,
     commit_failures_total: u64,
     /// Whether anything happened since the last progress line.
     is_news: bool,
@@ -46,6 +47,7 @@ impl Statistics {
             rows_total: 0,
             dead_letters_total: 0,
             expired_total: 0,
+            deleted_total: 0,
             commit_failures_total: 0,
             is_news: false,
         }
@@ -73,6 +75,16 @@ impl Statistics {
     pub(crate) fn expired(&mut self) {
         self.is_news = true;
         self.expired_total += 1;
+    }
+
+    pub(crate) fn expired_total(&self) -> u64 {
+        self.expired_total
+    }
+
+    /// Counts records that Kafka deleted before they were read.
+    pub(crate) fn deleted(&mut self, records: u64) {
+        self.is_news = true;
+        self.deleted_total += records;
     }
 
     pub(crate) fn commit_failed(&mut self) {
@@ -121,6 +133,7 @@ impl Statistics {
             retries = self.retries,
             dead_letters_total = self.dead_letters_total,
             expired_total = self.expired_total,
+            deleted_total = self.deleted_total,
             commit_failures_total = self.commit_failures_total,
             partitions = pipeline.partitions().len(),
             "progress"
@@ -136,6 +149,7 @@ impl Statistics {
             retries = self.retries,
             dead_letters_total = self.dead_letters_total,
             expired_total = self.expired_total,
+            deleted_total = self.deleted_total,
             commit_failures_total = self.commit_failures_total,
             "progress"
         );

@@ -3,11 +3,15 @@
 use std::str::FromStr;
 
 use domain::dead_letter::{
-    ATTEMPTS_HEADER, DETAIL_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, Reason,
-    SERVICE_HEADER, TIMESTAMP_HEADER, TOPIC_HEADER,
+    ATTEMPTS_HEADER, DETAIL_HEADER, HEADERS_BYTES_HEADER, KEY_BYTES_HEADER, OFFSET_HEADER,
+    PARTITION_HEADER, REASON_HEADER, Reason, SERVICE_HEADER, TIMESTAMP_HEADER, TOPIC_HEADER,
+    VALUE_BYTES_HEADER,
 };
 
 use crate::record::Record;
+
+/// Headers of a dead letter from which something is cut off.
+const CUT_HEADERS: [&str; 3] = [KEY_BYTES_HEADER, VALUE_BYTES_HEADER, HEADERS_BYTES_HEADER];
 
 /// What a dead letter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(crate) struct Letter {
     pub(crate) detail: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) service: Option<String>,
+    /// Whether key, value or headers were too large for the topic and are not all here.
+    pub(crate) is_cut: bool,
 }
 
 /// Why a record of the topic is no dead letter.
@@ -56,6 +62,7 @@ impl Letter {
             detail: text(DETAIL_HEADER),
             attempts: parse(record, ATTEMPTS_HEADER, |attempts| *attempts >= 1)?,
             service: text(SERVICE_HEADER),
+            is_cut: CUT_HEADERS.iter().any(|name| record.header(name).is_some()),
         })
     }
 }
@@ -89,8 +96,18 @@ mod tests {
             detail: Some("no JSON:\nexpected ident".into()),
             attempts: 2,
             service: Some("consumer 0.1.0".into()),
+            is_cut: false,
         };
         assert_eq!(Letter::read(&letter()), Ok(expected));
+    }
+
+    #[test]
+    fn a_letter_knows_that_something_is_cut_off() {
+        for name in CUT_HEADERS {
+            let mut record = letter();
+            record.headers.push(header(name, "11000000"));
+            assert!(Letter::read(&record).unwrap().is_cut, "{name}");
+        }
     }
 
     #[test]

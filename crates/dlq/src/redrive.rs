@@ -196,6 +196,15 @@ impl Redrive<'_> {
         if !wanted(self.settings.reason, letter.reason) {
             return Ok(Plan::Keep { attempts: letter.attempts });
         }
+        if letter.is_cut {
+            let Letter { topic, partition: origin, offset: at, attempts, .. } = letter;
+            warn!(
+                partition,
+                offset,
+                "too large to be sent back, kept: the whole record is in {topic}[{origin}]@{at}"
+            );
+            return Ok(Plan::Keep { attempts });
+        }
         let Some(through) = &self.through else {
             return Ok(Plan::Send { letter, value: record.value.clone() });
         };

@@ -25,6 +25,17 @@ pub const ATTEMPTS_HEADER: &str = "dlq-attempts";
 /// Name and version of the program that gave up on it.
 pub const SERVICE_HEADER: &str = "dlq-service";
 
+/// Bytes that the value had, in decimal: it is cut off, being too large for the topic.
+pub const VALUE_BYTES_HEADER: &str = "dlq-value-bytes";
+/// SHA-256 of the whole value, in lower-case hexadecimal.
+pub const VALUE_SHA256_HEADER: &str = "dlq-value-sha256";
+/// Bytes that the key had, in decimal: it is cut off.
+pub const KEY_BYTES_HEADER: &str = "dlq-key-bytes";
+/// SHA-256 of the whole key, in lower-case hexadecimal.
+pub const KEY_SHA256_HEADER: &str = "dlq-key-sha256";
+/// Bytes of the record's own headers, in decimal: they are left out.
+pub const HEADERS_BYTES_HEADER: &str = "dlq-headers-bytes";
+
 /// Why a record can never become a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {

@@ -27,6 +27,8 @@ pub(crate) struct Observer {
     told_scheduled: u64,
     settled: u64,
     settled_since: Instant,
+    sent: u64,
+    sent_since: Instant,
     complaint: Complaint,
     report_complaint: Complaint,
 }
@@ -43,6 +45,8 @@ impl Observer {
             told_scheduled: 0,
             settled: 0,
             settled_since: now,
+            sent: 0,
+            sent_since: now,
             complaint: Complaint::default(),
             report_complaint: Complaint::default(),
         }
@@ -51,7 +55,7 @@ impl Observer {
     /// Looks at a run.
     pub(crate) fn look(&mut self, run: &Run, context: &Context) {
         let standing = run.standing();
-        self.judge(standing, context);
+        self.judge(run, standing, context);
         if let Some(bar) = &self.bar {
             bar.set_position(standing.acknowledged + standing.passed_over);
             let in_flight = standing.in_flight();
@@ -62,7 +66,12 @@ impl Observer {
         }
     }
 
-    fn judge(&mut self, standing: Standing, context: &Context) {
+    fn judge(&mut self, run: &Run, standing: Standing, context: &Context) {
+        let sent = standing.scheduled.saturating_sub(standing.held);
+        if sent != self.sent || run.debt() < SILENCE_MAX {
+            self.sent = sent;
+            self.sent_since = Instant::now();
+        }
         let settled = standing.acknowledged + standing.failed;
         let silence_s = self.settled_since.elapsed().as_secs();
         let silent = silence_s >= SILENCE_MAX.as_secs();
@@ -72,13 +81,17 @@ impl Observer {
             }
             self.settled = settled;
             self.settled_since = Instant::now();
-            context.health.well();
+            let idle_s = self.sent_since.elapsed().as_secs();
+            let is_idle = idle_s >= SILENCE_MAX.as_secs();
+            let says = || format!("nothing sent for {idle_s} s, though readings are due");
+            context.health.heartbeat(is_idle.then(says), Instant::now());
             return;
         }
         if !silent {
             return;
         }
-        context.health.unwell(format!("no acknowledgement from kafka for {silence_s} s"));
+        let silent = format!("no acknowledgement from kafka for {silence_s} s");
+        context.health.heartbeat(Some(silent), Instant::now());
         let in_flight = standing.in_flight();
         self.complaint.raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
     }

@@ -202,6 +202,11 @@ impl Run {
         }
     }
 
+    /// Returns how far behind the schedule sending is.
+    pub(crate) fn debt(&self) -> Duration {
+        self.progress.debt()
+    }
+
     /// Stores a report in place of the one before.
     pub(crate) fn store(&self, report: &RunReport) -> Result<(), ProducerError> {
         self.reports.store(report)

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,6 +17,8 @@ use crate::settings::{Reader, Setting};
 
 /// Longest wait for an answer of the endpoint.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A part that was heard of before and has not been for this long is blocked or dead.
+const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Reads where the endpoint listens; `None` switches it off.
 pub fn read_address(reader: &mut Reader) -> Option<SocketAddr> {
@@ -37,41 +39,76 @@ pub fn read_address(reader: &mut Reader) -> Option<SocketAddr> {
 /// What a process says about itself, or one part of it; clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// What keeps each part from its work.
-    impediments: Arc<Mutex<Vec<Option<String>>>>,
+    parts: Arc<Mutex<Vec<Part>>>,
     part: usize,
+}
+
+/// A thread or task that does a part of the work.
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+    /// What keeps it from its work.
+    impediment: Option<String>,
+    /// When it last said anything: a thread that is blocked or dead says nothing.
+    heard: Option<Instant>,
+}
+
+impl Part {
+    fn starting(name: &'static str) -> Self {
+        Self { name, impediment: Some("starting".into()), heard: None }
+    }
+
+    fn impediment(&self, now: Instant) -> Option<String> {
+        let silence = self.heard.map(|heard| now.saturating_duration_since(heard));
+        match silence.filter(|silence| *silence > HEARTBEAT_AGE_MAX) {
+            Some(silence) => {
+                let (name, silence_s) = (self.name, silence.as_secs());
+                Some(format!("the thread `{name}` has been blocked for {silence_s} s"))
+            }
+            None => self.impediment.clone(),
+        }
+    }
 }
 
 impl Health {
     pub(crate) fn starting() -> Self {
-        Self { impediments: Arc::new(Mutex::new(vec![Some("starting".into())])), part: 0 }
+        Self { parts: Arc::new(Mutex::new(vec![Part::starting("main")])), part: 0 }
     }
 
     /// Adds a part that speaks for itself: the process does its work while all of its parts do.
     #[must_use]
-    pub fn part(&self) -> Self {
-        let mut impediments = self.lock();
-        impediments.push(Some("starting".into()));
-        Self { impediments: Arc::clone(&self.impediments), part: impediments.len() - 1 }
+    pub fn part(&self, name: &'static str) -> Self {
+        let mut parts = self.lock();
+        parts.push(Part::starting(name));
+        Self { parts: Arc::clone(&self.parts), part: parts.len() - 1 }
     }
 
     /// Says that the part does its work.
     pub fn well(&self) {
-        self.lock()[self.part] = None;
+        self.lock()[self.part].impediment = None;
     }
 
     /// Says why it does not.
     pub fn unwell(&self, why: impl Into<String>) {
-        self.lock()[self.part] = Some(why.into());
+        self.lock()[self.part].impediment = Some(why.into());
+    }
+
+    /// Says how the part is, and that it is alive: from the first call on it has to be called at
+    /// least every [`HEARTBEAT_AGE_MAX`], or the part counts as blocked.
+    pub fn heartbeat(&self, impediment: Option<String>, now: Instant) {
+        let part = &mut self.lock()[self.part];
+        part.impediment = impediment;
+        part.heard = Some(now);
     }
 
     /// Returns why a part of the process does not do its work; `None` while all do.
     pub fn impediment(&self) -> Option<String> {
-        self.lock().iter().flatten().next().cloned()
+        let now = Instant::now();
+        self.lock().iter().find_map(|part| part.impediment(now))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<String>>> {
-        self.impediments.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,7 +169,7 @@ mod tests {
     #[test]
     fn a_process_is_well_while_all_of_its_parts_are() {
         let health = Health::starting();
-        let part = health.part();
+        let part = health.part("events");
         health.well();
         assert_eq!(part.impediment(), Some("starting".into()));
         part.well();
@@ -140,5 +177,17 @@ mod tests {
         part.unwell("no events are stored");
         health.well();
         assert_eq!(health.impediment(), Some("no events are stored".into()));
+    }
+
+    /// Goal: a thread that hangs or is gone is noticed, whatever it said last.
+    #[test]
+    fn a_part_that_falls_silent_is_blocked() {
+        let now = Instant::now();
+        let mut part = Part::starting("kafka");
+        assert_eq!(part.impediment(now + 2 * HEARTBEAT_AGE_MAX), Some("starting".into()));
+        (part.impediment, part.heard) = (None, Some(now));
+        assert_eq!(part.impediment(now + HEARTBEAT_AGE_MAX), None);
+        let blocked = part.impediment(now + HEARTBEAT_AGE_MAX + Duration::from_secs(1));
+        assert_eq!(blocked, Some("the thread `kafka` has been blocked for 31 s".into()));
     }
 }

@@ -3,6 +3,8 @@
 
 pub mod committer;
 pub mod member;
+pub mod monitor;
+pub mod probe;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
@@ -89,7 +91,8 @@ pub fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
         .set("client.id", client_id)
         // A broker that comes back is found within a second.
         .set("reconnect.backoff.max.ms", "1000")
-        .set("topic.metadata.refresh.interval.ms", "30000")
+        // New partitions of a topic that grows are found within this time.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("socket.keepalive.enable", "true")
         // Brokers could ask for figures (KIP-714), which would be kept anew at every poll.
         .set("enable.metrics.push", "false");
@@ -159,10 +162,13 @@ impl<'a> TopicSpec<'a> {
     /// headers, ten times over.
     pub const DEAD_LETTER_BYTES_MAX: u32 = 10 << 20;
 
-    /// Returns the topic of the dead letters.
-    pub fn dead_letters(name: &'a str) -> Self {
+    /// Returns the topic of the dead letters of a topic with so many partitions.
+    ///
+    /// It need not grow with that topic: a dead letter lies in the partition whose number is that
+    /// of its origin modulo the partitions there are.
+    pub fn dead_letters(name: &'a str, partitions: u32) -> Self {
         let message_bytes_max = Some(Self::DEAD_LETTER_BYTES_MAX);
-        Self { name, partitions: None, retention_days: 14, message_bytes_max }
+        Self { name, partitions: Some(partitions), retention_days: 14, message_bytes_max }
     }
 
     /// Returns the topic of the aggregates.
@@ -195,7 +201,7 @@ pub enum TopicError {
     /// The topic exists with another number of partitions; keys would move to other partitions.
     #[error(
         "topic `{topic}` has {found} partitions, KAFKA_NUM_PARTITIONS asks for {asked}: \
-         set it to {found}, or delete the topic"
+         set it to {found}"
     )]
     Partitions {
         /// The topic.

@@ -122,6 +122,11 @@ impl Program {
         &self.name
     }
 
+    /// Returns the path of the log.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
     /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

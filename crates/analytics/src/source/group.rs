@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use domain::Alert;
 use domain::partitioner::partition_of;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka::committer::Committer;
-use runtime::kafka::member::{HighWatermarks, partitions_of};
+use runtime::kafka::member::{assign_from, partitions_of, unassign};
+use runtime::kafka::monitor::Monitor;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -39,7 +41,7 @@ pub(super) struct Group {
     engine: Mutex<Engine>,
     sink: Arc<Sink>,
     runtime: Handle,
-    high_watermarks: HighWatermarks,
+    monitor: Mutex<Monitor>,
     reassigned: AtomicBool,
     failure: Mutex<Option<AnalyticsError>>,
     committer: Committer,
@@ -58,7 +60,7 @@ impl Group {
             engine: Mutex::new(engine),
             sink,
             runtime,
-            high_watermarks: HighWatermarks::default(),
+            monitor: Mutex::new(Monitor::new(&settings.kafka.topic, Instant::now())),
             reassigned: AtomicBool::new(false),
             failure: Mutex::default(),
             committer: Committer::idle(),
@@ -71,6 +73,11 @@ impl Group {
 
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what watches whether partitions advance.
+    pub(super) fn monitor(&self) -> MutexGuard<'_, Monitor> {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether partitions came since the last call.
@@ -92,32 +99,29 @@ impl Group {
         if !engine.statistics.is_due(now) {
             return;
         }
-        let lag = self.high_watermarks.lag(engine.positions());
+        let lag = self.monitor().lag(|partition| engine.expected(partition));
         let progress = Summary::of(engine.partitions(), lag);
         engine.statistics.report(now, &progress);
     }
 
-    /// Reads what partitions go on from; waits for the servers as long as it takes.
-    fn take_over(&self, consumer: &BaseConsumer<Self>, numbers: &[i32]) {
+    /// Reads what partitions go on from, and at which offsets; waits for the servers as long as it
+    /// takes.
+    fn take_over(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        numbers: &[i32],
+    ) -> Result<Vec<(i32, Option<u64>)>, AnalyticsError> {
         let mut alerts: Option<Vec<Alert>> = None;
+        let mut starts = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let resumed = self.resume(consumer, *number, &mut alerts);
-            match resumed {
-                Ok(resumed) => {
-                    let Bookmark { offset, position, watermark_ms, .. } = resumed.bookmark;
-                    let sensors = resumed.known.len();
-                    info!(
-                        partition = number,
-                        offset, position, watermark_ms, sensors, "taken over"
-                    );
-                    self.engine().assign(*number, resumed);
-                }
-                Err(error) => {
-                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    return;
-                }
-            }
+            let resumed = self.resume(consumer, *number, &mut alerts)?;
+            let Bookmark { offset, position, watermark_ms, .. } = resumed.bookmark;
+            let sensors = resumed.known.len();
+            info!(partition = number, offset, position, watermark_ms, sensors, "taken over");
+            self.engine().assign(*number, resumed);
+            starts.push((*number, Some(offset)));
         }
+        Ok(starts)
     }
 
     fn resume(
@@ -184,41 +188,66 @@ impl Group {
 }
 
 impl ClientContext for Group {
-    /// The end of a partition is none: it is told by polling.
+    /// Polling tells of the same error once more, in fewer words. The end of a partition is none.
     fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(
-            error,
-            KafkaError::PartitionEOF(_) | KafkaError::Global(RDKafkaErrorCode::PartitionEOF)
-        ) {
-            warn!("kafka client: {error}: {reason}");
+        let code = error.rdkafka_error_code();
+        if code != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.monitor().reported(reason.to_owned());
         }
     }
 
     fn stats(&self, statistics: Statistics) {
-        self.high_watermarks.note(&statistics, &self.topic);
+        let deleted = self.monitor().statistics(&statistics, Instant::now());
+        for deleted in deleted {
+            self.engine().deleted(deleted);
+        }
+    }
+}
+
+impl Group {
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let numbers = partitions_of(list, &self.topic);
+        let starts = match self.take_over(consumer, &numbers) {
+            Ok(starts) => starts,
+            Err(error) => {
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                // The process is about to end, but a rebalance without an answer would hold it up.
+                return consumer.incremental_assign(list);
+            }
+        };
+        self.monitor().assigned(&starts, Instant::now());
+        self.reassigned.store(true, Ordering::Relaxed);
+        let owned = self.engine().numbers().len();
+        info!(partitions = ?numbers, owned, "partitions assigned");
+        assign_from(consumer, &self.topic, &starts)
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let numbers = partitions_of(list, &self.topic);
+        self.monitor().revoked(&numbers);
+        // What is committed later would be read by nobody, and could be older.
+        self.engine().remove(&numbers);
+        if !self.committer.wait(Instant::now() + COMMIT_TIMEOUT) {
+            warn!("a commit is still under way while partitions are let go of");
+        }
+        info!(partitions = ?numbers, "partitions let go of");
+        unassign(consumer, list)
     }
 }
 
 impl ConsumerContext for Group {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let numbers = partitions_of(list, &self.topic);
-                self.take_over(consumer, &numbers);
-                self.reassigned.store(true, Ordering::Relaxed);
-                let owned = self.engine().numbers().len();
-                info!(partitions = ?numbers, owned, "partitions assigned");
-            }
-            Rebalance::Revoke(list) => {
-                let numbers = partitions_of(list, &self.topic);
-                // What is committed later would be read by nobody, and could be older.
-                self.engine().remove(&numbers);
-                if !self.committer.wait(Instant::now() + COMMIT_TIMEOUT) {
-                    warn!("a commit is still under way while partitions are let go of");
-                }
-                info!(partitions = ?numbers, "partitions let go of");
-            }
-            Rebalance::Error(error) => warn!("rebalance failed, waiting for the next: {error}"),
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let outcome = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
+            _ => self.revoke(consumer, list),
+        };
+        if let Err(error) = outcome {
+            warn!("rebalance failed, waiting for the next: {error}");
         }
     }
 }

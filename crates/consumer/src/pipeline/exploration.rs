@@ -380,7 +380,9 @@ impl Member {
             Accepted::Rejected(rejection) => {
                 self.pipeline.bury(DeadLetter::new(&record, Vec::new(), 0, rejection));
             }
-            other @ (Accepted::Expired | Accepted::Ignored) => panic!("{record:?} is {other:?}"),
+            other @ (Accepted::Expired { .. } | Accepted::Ignored) => {
+                panic!("{record:?} is {other:?}")
+            }
         }
     }
 

@@ -99,6 +99,11 @@ impl Ledger {
         self.started.then_some(NextOffset(self.prefix))
     }
 
+    /// Returns the offset behind the newest record received; `None` before the first record.
+    pub fn received(&self) -> Option<NextOffset> {
+        self.started.then_some(NextOffset(self.received))
+    }
+
     /// Tells whether a record lies below everything that is open. Within an assignment Kafka never
     /// goes back, unless the partition itself began anew.
     pub fn is_behind(&self, RecordOffset(offset): RecordOffset) -> bool {

@@ -295,7 +295,7 @@ fn a_reading_from_the_future_is_a_dead_letter_and_one_past_its_time_is_nothing()
     let mut trial = Trial::new(&[0]);
     let (ahead_ms, life_ms) = (2 * 3_600_000, 24 * 3_600_000);
     let late = trial.accept_at(0, 0, &record(1, 1, 0), START_MS + life_ms);
-    assert!(matches!(late, Accepted::Expired), "{late:?}");
+    assert!(matches!(late, Accepted::Expired { .. }), "{late:?}");
     let in_time = trial.accept_at(0, 1, &record(1, 1, 1), START_MS + life_ms);
     assert!(matches!(in_time, Accepted::Row), "{in_time:?}");
     let ahead = trial.accept_at(0, 2, &record(1, 1, 0), START_MS - ahead_ms - 1);

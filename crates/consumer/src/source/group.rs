@@ -5,12 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaResult;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka::committer::Committer;
-use runtime::kafka::member::{HighWatermarks, partitions_of};
+use runtime::kafka::member::{OffsetReset, assign_from, partitions_of, start_offsets, unassign};
+use runtime::kafka::monitor::Monitor;
 use tracing::{info, warn};
 
 use super::membership::Membership;
@@ -23,7 +25,8 @@ use crate::settings::ConsumerSettings;
 pub(super) struct Group {
     topic: String,
     engine: Mutex<Engine>,
-    high_watermarks: HighWatermarks,
+    monitor: Mutex<Monitor>,
+    offset_reset: OffsetReset,
     drain_timeout: Duration,
     membership: Mutex<Membership>,
     reassigned: AtomicBool,
@@ -36,7 +39,8 @@ impl Group {
         Self {
             topic: topic.to_owned(),
             engine: Mutex::new(engine),
-            high_watermarks: HighWatermarks::default(),
+            monitor: Mutex::new(Monitor::new(topic, Instant::now())),
+            offset_reset: settings.group.offset_reset,
             drain_timeout: settings.drain_timeout,
             membership: Mutex::new(Membership::new(session_timeout, Instant::now())),
             reassigned: AtomicBool::new(false),
@@ -50,6 +54,11 @@ impl Group {
 
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what watches whether partitions advance.
+    pub(super) fn monitor(&self) -> MutexGuard<'_, Monitor> {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that the group is about to be heard.
@@ -78,9 +87,7 @@ impl Group {
     /// Returns how many records of our partitions are not durable; `None` before Kafka said where
     /// they end.
     pub(super) fn lag(&self, pipeline: &Pipeline) -> Option<u64> {
-        let durable = |partition| pipeline.durable(partition).map(|next| next.0);
-        let partitions = pipeline.partitions().into_iter();
-        self.high_watermarks.lag(partitions.map(|partition| (partition, durable(partition))))
+        self.monitor().lag(|partition| pipeline.durable(partition).map(|next| next.0))
     }
 
     /// Writes everything that partitions have gathered, forgets them, and returns their last
@@ -160,34 +167,61 @@ pub(super) struct Drained {
 }
 
 impl ClientContext for Group {
+    /// Polling tells of the same error once more, in fewer words.
+    fn error(&self, _: KafkaError, reason: &str) {
+        self.monitor().reported(reason.to_owned());
+    }
+
     fn stats(&self, statistics: Statistics) {
-        self.high_watermarks.note(&statistics, &self.topic);
+        let deleted = self.monitor().statistics(&statistics, Instant::now());
+        for deleted in deleted {
+            self.engine().deleted(deleted);
+        }
+    }
+}
+
+impl Group {
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let partitions = partitions_of(list, &self.topic);
+        let starts = start_offsets(consumer, &self.topic, &partitions, self.offset_reset);
+        let now = Instant::now();
+        let mut engine = self.engine();
+        engine.pipeline.assign(partitions.iter().copied(), now);
+        self.monitor().assigned(&starts, now);
+        self.committed(now);
+        let owned = engine.pipeline.partitions().len();
+        drop(engine);
+        self.reassigned.store(true, Ordering::Relaxed);
+        info!(?partitions, owned, "partitions assigned");
+        assign_from(consumer, &self.topic, &starts)
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let mut partitions = partitions_of(list, &self.topic);
+        self.monitor().revoked(&partitions);
+        // A process that leaves has let go of them before.
+        let ours = self.engine().pipeline.partitions();
+        partitions.retain(|partition| ours.contains(partition));
+        if !partitions.is_empty() {
+            self.hand_over(consumer, &partitions);
+        }
+        unassign(consumer, list)
     }
 }
 
 impl ConsumerContext for Group {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = partitions_of(list, &self.topic);
-                let mut engine = self.engine();
-                engine.pipeline.assign(partitions.iter().copied(), Instant::now());
-                self.committed(Instant::now());
-                let owned = engine.pipeline.partitions().len();
-                drop(engine);
-                self.reassigned.store(true, Ordering::Relaxed);
-                info!(?partitions, owned, "partitions assigned");
-            }
-            Rebalance::Revoke(list) => {
-                let mut partitions = partitions_of(list, &self.topic);
-                // A process that leaves has let go of them before.
-                let ours = self.engine().pipeline.partitions();
-                partitions.retain(|partition| ours.contains(partition));
-                if !partitions.is_empty() {
-                    self.hand_over(consumer, &partitions);
-                }
-            }
-            Rebalance::Error(error) => warn!("rebalance failed, waiting for the next: {error}"),
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let outcome = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
+            _ => self.revoke(consumer, list),
+        };
+        if let Err(error) = outcome {
+            warn!("rebalance failed, waiting for the next: {error}");
         }
     }
 }

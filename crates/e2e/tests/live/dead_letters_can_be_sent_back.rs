@@ -102,7 +102,8 @@ impl Fixture {
         };
         let (_stopper, shutdown) = runtime::shutdown::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for topic in [kafka.readings(), TopicSpec::dead_letters(trial.dead_letter_topic())] {
+        let dead_letters = TopicSpec::dead_letters(trial.dead_letter_topic(), PARTITIONS);
+        for topic in [kafka.readings(), dead_letters] {
             runtime.block_on(ensure_topic(&kafka, topic, &shutdown)).unwrap();
         }
         let producer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();

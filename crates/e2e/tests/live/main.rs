@@ -4,6 +4,7 @@
 
 mod a_backlog_is_drained_fast;
 mod a_clean_stop_loses_and_repeats_nothing;
+mod a_topic_may_grow;
 mod consumers_share_the_partitions;
 mod dead_letters_can_be_sent_back;
 mod events_are_stored;
@@ -11,6 +12,8 @@ mod every_acknowledged_reading_is_a_row;
 mod faults_on_the_way_are_explained;
 mod foreign_producers_are_stored;
 mod misuse_is_named;
+mod no_record_ends_a_program;
+mod nothing_goes_by_in_silence;
 mod nothing_is_lost_under_faults;
 mod only_the_row_to_blame_is_refused;
 mod outages_are_waited_out;
@@ -20,4 +23,5 @@ mod reports_are_readable;
 mod silence_closes_windows;
 mod the_benchmark_measures;
 mod up_leaves_nothing_behind;
+mod what_cannot_be_read_is_named;
 mod windows_survive_kills;

@@ -56,6 +56,13 @@ impl Committer {
         Ok(())
     }
 
+    /// Tells whether the thread has ended although it was not told to: it panicked, and nothing
+    /// will ever be committed again.
+    pub fn is_dead(&self) -> bool {
+        let state = self.shared.lock();
+        state.requests.is_some() && state.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
     /// Tells whether no commit is under way.
     pub fn is_idle(&self) -> bool {
         !self.shared.lock().under_way

@@ -1,17 +1,19 @@
-//! What every member of a consumer group does the same way: its configuration, the lag, and the
-//! errors that it waits out.
+//! What every member of a consumer group does the same way: its configuration, where partitions
+//! start, records that do not follow each other, and the errors that it waits out.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde::Deserialize;
 use tracing::{error, warn};
 
-use super::{Complaint, KafkaSettings};
+use super::monitor::Monitor;
+use super::probe::is_about_records;
+use super::{Complaint, KafkaSettings, REQUEST_TIMEOUT};
 use crate::settings::{Reader, Setting};
 
 /// Most compressed bytes of a partition in one answer of a broker.
@@ -20,6 +22,10 @@ use crate::settings::{Reader, Setting};
 /// default, 1 MiB, a backlog in twelve partitions took a consumer 337 MiB; with this 165 MiB, as
 /// fast.
 const FETCH_BYTES_MAX: u32 = 64 * 1024;
+/// Longest time between two reports of librdkafka, which say where partitions end.
+const STATISTICS_INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// How often Kafka is asked where partitions start before that is left to librdkafka.
+const START_ATTEMPTS: usize = 3;
 
 /// Reads how long a member may be silent.
 pub fn read_session_timeout_ms(reader: &mut Reader) -> u32 {
@@ -45,13 +51,14 @@ pub struct Member<'a> {
     pub session_timeout_ms: u32,
     /// Records fetched ahead, in memory.
     pub fetch_queue_kib: u32,
-    /// Time between two reports of librdkafka, which say where partitions end.
-    pub statistics_interval: Duration,
+    /// Time between two progress lines, each of which needs a report of librdkafka.
+    pub progress_interval: Duration,
 }
 
 impl Member<'_> {
     /// Returns the configuration of its client.
     pub fn config(&self, kafka: &KafkaSettings) -> ClientConfig {
+        let statistics_interval = self.progress_interval.min(STATISTICS_INTERVAL_MAX);
         let mut config = kafka.client(self.client_id);
         config
             .set("group.id", self.group_id)
@@ -67,7 +74,9 @@ impl Member<'_> {
             // The default waits a second before it fetches again after the queue was full.
             .set("fetch.queue.backoff.ms", "20")
             .set("check.crcs", "true")
-            .set("statistics.interval.ms", self.statistics_interval.as_millis().to_string());
+            // Where the committed offset is gone. A group without one starts at `start_offsets`.
+            .set("auto.offset.reset", "earliest")
+            .set("statistics.interval.ms", statistics_interval.as_millis().to_string());
         config
     }
 }
@@ -77,45 +86,188 @@ pub fn partitions_of(list: &TopicPartitionList, topic: &str) -> Vec<i32> {
     list.elements_for_topic(topic).iter().map(TopicPartitionListElem::partition).collect()
 }
 
-/// One past the last record of each partition, as librdkafka last heard.
-#[derive(Debug, Default)]
-pub struct HighWatermarks {
-    ends: Mutex<BTreeMap<i32, u64>>,
+/// Where a group without a committed offset starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OffsetReset {
+    /// At the first record that Kafka still has.
+    Earliest,
+    /// Behind the last one.
+    Latest,
 }
 
-impl HighWatermarks {
-    /// Notes what librdkafka says of a topic.
-    pub fn note(&self, statistics: &Statistics, topic: &str) {
-        let Some(topic) = statistics.topics.get(topic) else {
-            return;
-        };
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, partition) in &topic.partitions {
-            if let Ok(end) = u64::try_from(partition.hi_offset) {
-                ends.insert(*number, end);
-            }
+/// Returns where each of the partitions that are being assigned is read from; `None` where Kafka
+/// does not say, which leaves it to librdkafka.
+///
+/// librdkafka's own `auto.offset.reset` knows no difference between a new group and a new partition
+/// of a topic that grew: with `latest`, what came before the partition was noticed would be lost.
+pub fn start_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[i32],
+    reset: OffsetReset,
+) -> Vec<(i32, Option<u64>)> {
+    let ask = || -> KafkaResult<Vec<(i32, Option<u64>)>> {
+        let committed = committed(consumer, topic, partitions)?;
+        let mut starts = Vec::with_capacity(partitions.len());
+        let mut is_known_group = None;
+        for (partition, offset) in committed {
+            let start = if let Some(offset) = offset {
+                offset
+            } else {
+                let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
+                let from_the_end = reset == OffsetReset::Latest && {
+                    let is_known = match is_known_group {
+                        Some(is_known) => is_known,
+                        None => *is_known_group.insert(has_committed(consumer, topic)?),
+                    };
+                    !is_known
+                };
+                u64::try_from(if from_the_end { high } else { low }).unwrap_or(0)
+            };
+            starts.push((partition, Some(start)));
+        }
+        Ok(starts)
+    };
+    for _ in 0..START_ATTEMPTS {
+        match ask() {
+            Ok(starts) => return starts,
+            Err(error) => warn!("kafka does not say where partitions start, asking again: {error}"),
         }
     }
+    partitions.iter().map(|partition| (*partition, None)).collect()
+}
 
-    /// Returns how many records lie between the given offsets and the ends; `None` before Kafka
-    /// said where they are, and of nothing.
-    pub fn lag(&self, offsets: impl IntoIterator<Item = (i32, Option<u64>)>) -> Option<u64> {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let lags = offsets
-            .into_iter()
-            .map(|(number, offset)| Some(ends.get(&number)?.saturating_sub(offset?)));
-        let lags: Option<Vec<u64>> = lags.collect();
-        lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum())
+/// Returns what the group has committed for partitions.
+fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[i32],
+) -> KafkaResult<Vec<(i32, Option<u64>)>> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for element in committed.elements_for_topic(topic) {
+        element.error()?;
+        let offset = element.offset().to_raw().and_then(|offset| u64::try_from(offset).ok());
+        offsets.push((element.partition(), offset));
+    }
+    Ok(offsets)
+}
+
+/// Tells whether the group has ever committed anything for the topic.
+fn has_committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<bool> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let partitions = found.map_or(&[][..], |found| found.partitions());
+    let partitions: Vec<i32> = partitions.iter().map(MetadataPartition::id).collect();
+    let committed = committed(consumer, topic, &partitions)?;
+    Ok(committed.iter().any(|(_, offset)| offset.is_some()))
+}
+
+/// Assigns partitions on top of those there are, each from its offset.
+pub fn assign_from<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    starts: &[(i32, Option<u64>)],
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    for (partition, start) in starts {
+        let start = start.and_then(|start| i64::try_from(start).ok());
+        let start = start.map_or(Offset::Stored, Offset::Offset);
+        list.add_partition_offset(topic, *partition, start)?;
+    }
+    consumer.incremental_assign(&list)
+}
+
+/// Takes partitions out of the assignment; outside of a group, all of them.
+pub fn unassign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
     }
 }
 
-/// Decides about an error of a poll: most are news about an outage that librdkafka waits out by
-/// itself.
-pub fn outlive(error: KafkaError, complaint: &mut Complaint) -> Result<(), KafkaError> {
+/// What a record at another offset than the expected one means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// It is the next one: the offsets between were never records, or are gone.
+    Next,
+    /// The partition was truncated, or is another one of the same name: it starts with this record.
+    Restart,
+    /// It is not the next one, and is fetched once more after those that are.
+    NotNext,
+}
+
+/// Decides about a record that is not at the offset expected, and makes Kafka send what is.
+///
+/// After a batch with a wrong checksum librdkafka goes on at an arbitrary place: it may skip
+/// batches, or ask for an offset that does not exist and then read the partition from its start.
+pub fn judge_jump<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    monitor: &mut Monitor,
+    topic: &str,
+    (partition, expected, found): (i32, u64, u64),
+    now: Instant,
+) -> Jump {
+    let is_ahead = found > expected;
+    if is_ahead && !monitor.is_suspicious(partition, found, now) {
+        monitor.skipped(partition, expected, found);
+        return Jump::Next;
+    }
+    let watermarks = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+    if let Ok((low, high)) = watermarks {
+        monitor.watermarks(partition, low, high);
+    }
+    match watermarks {
+        Ok((low, _)) if is_ahead && u64::try_from(low).is_ok_and(|low| low >= found) => {
+            monitor.skipped(partition, expected, found);
+            return Jump::Next;
+        }
+        Ok((_, high)) if !is_ahead && u64::try_from(high).is_ok_and(|high| high < expected) => {
+            return Jump::Restart;
+        }
+        Ok(_) => {}
+        Err(error) => warn!(partition, expected, found, "offsets do not follow: {error}"),
+    }
+    refetch(consumer, topic, partition, expected);
+    Jump::NotNext
+}
+
+/// Makes Kafka send a partition from an offset on.
+pub fn refetch<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    offset: u64,
+) {
+    let position = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+    // Without a wait, since the answer would only come with the next poll.
+    if let Err(error) = consumer.seek(topic, partition, position, Duration::ZERO) {
+        warn!(partition, offset, "the partition cannot be fetched from there yet: {error}");
+    }
+}
+
+/// Decides about an error of a poll: most tell of an outage that librdkafka waits out by itself.
+pub fn outlive(
+    error: KafkaError,
+    monitor: &mut Monitor,
+    complaint: &mut Complaint,
+) -> Result<(), KafkaError> {
     if let KafkaError::MessageConsumptionFatal(code) = &error {
         error!("kafka client cannot go on: {code}");
         return Err(error);
     }
-    complaint.raise(|| warn!("kafka does not answer, trying again: {error}"));
+    if is_about_records(&error) {
+        monitor.suspect(Instant::now());
+    }
+    let details = monitor.latest_error();
+    complaint.raise(|| warn!(details, "kafka reports an error, trying again: {error}"));
     Ok(())
 }

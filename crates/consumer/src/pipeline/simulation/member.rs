@@ -459,7 +459,7 @@ fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) -> bool 
     let (accepted, fate) = (pipeline.accept(&record, now, now_ms), produced.fate);
     match (&accepted, fate) {
         (Accepted::Row, Fate::Row | Fate::RowOrExpired | Fate::Letter(_)) => {}
-        (Accepted::Expired, Fate::Expired | Fate::RowOrExpired) => {
+        (Accepted::Expired { .. }, Fate::Expired | Fate::RowOrExpired) => {
             servers.world.expire(produced.place);
         }
         (Accepted::Rejected(rejection), Fate::Letter(reason)) if rejection.reason == reason => {
@@ -467,7 +467,7 @@ fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) -> bool 
         }
         _ => panic!("{:?} {fate:?} was taken for {accepted:?}", produced.place),
     }
-    !matches!(accepted, Accepted::Expired)
+    !matches!(accepted, Accepted::Expired { .. })
 }
 
 pub(super) fn number(count: usize) -> i64 {
