@@ -3,6 +3,8 @@
 
 mod project;
 mod queries;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::time::{Duration, Instant};
