@@ -25,6 +25,10 @@ const START: Duration = Duration::from_mins(5);
 /// The first minute of an hour is a row 65 s after the hour began.
 const FLOW: Duration = Duration::from_mins(2);
 const REBALANCE: Duration = Duration::from_mins(2);
+/// Cassandra reads its commit log again.
+const RESTART: Duration = Duration::from_mins(2);
+/// The servers may take their grace period.
+const STOP: Duration = Duration::from_mins(2);
 /// A stopped program ends within ten seconds.
 const GRACE_S: &str = "10";
 
@@ -70,10 +74,25 @@ fn try_all(workspace: &Workspace, project: &Project) -> Result<()> {
     phase("each of three consumers owns four partitions", || partitions_are_shared(project))?;
     phase("rows keep coming", || rows_arrive(project))?;
     phase("the queries of the README return rows", || readme_queries(workspace, project))?;
-    phase("the audit finds nothing wrong", || audit(project))?;
+    for (server, user) in [("kafka", "appuser"), ("cassandra", "cassandra")] {
+        phase(&format!("{server} is killed and comes back, rows keep coming"), || {
+            server_is_killed(project, server, user)
+        })?;
+    }
+    phase("the audit finds nothing wrong after the kills", || audit(project))?;
+    phase("nothing is written outside the volumes, no memory ran out", || leftovers(project))?;
     phase("producer, consumers and analytics end well", || programs_stop(project))?;
-    phase("all services are healthy, on existing data", || project.up(&[], START))?;
-    phase("rows arrive again", || rows_arrive(project))
+    phase("all services stop and start", || {
+        servers_stop(project)?;
+        project.compose(&["start"], START)?;
+        rows_arrive(project)
+    })?;
+    phase("all services come back on the volumes of containers that are gone", || {
+        project.compose(&["down"], STOP)?;
+        project.up(&[], START)?;
+        rows_arrive(project)
+    })?;
+    phase("the audit finds nothing wrong in the end", || audit(project))
 }
 
 fn phase(promise: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -138,12 +157,65 @@ fn audit(project: &Project) -> Result<()> {
     Ok(())
 }
 
+/// Kills a server under load; nobody but the restart policy brings it back.
+fn server_is_killed(project: &Project, server: &str, user: &str) -> Result<()> {
+    const STATE: &str = "{{.RestartCount}} {{.State.Health.Status}}";
+    let state = || -> Result<(u32, String)> {
+        let answers = project.inspect(&[server], STATE)?;
+        let answer = answers.first().with_context(|| format!("{server} has no container"))?;
+        let (restarts, health) =
+            answer.split_once(' ').context("docker inspect says too little")?;
+        Ok((restarts.parse()?, health.to_owned()))
+    };
+    let (before, _) = state()?;
+    project.kill_inside(server, user);
+    project.interrupt().wait_until(&format!("{server} is back and healthy"), RESTART, || {
+        let (restarts, health) = state()?;
+        let is_back = restarts > before && health == "healthy";
+        Ok(if is_back {
+            Probe::Yes
+        } else {
+            Probe::NotYet(format!("{before} restarts before, now {restarts} and {health}"))
+        })
+    })?;
+    rows_arrive(project)
+}
+
+/// Fails if a container has a volume that the file does not name or log files of its own, or ran
+/// out of memory.
+fn leftovers(project: &Project) -> Result<()> {
+    let volumes = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
+    let ours = format!("{}_", project.name());
+    for name in project.inspect(&[], volumes)?.iter().flat_map(|line| line.split_whitespace()) {
+        ensure!(name.starts_with(&ours), "a container has the anonymous volume {name}");
+    }
+    for (server, folder) in [("kafka", "/opt/kafka/logs"), ("cassandra", "/var/log/cassandra")] {
+        let find = ["exec", "-T", server, "find", folder, "-type", "f", "-size", "+0"];
+        let files = project.compose(&find, CALL)?;
+        ensure!(files.trim().is_empty(), "{server} writes log files of its own: {files}");
+    }
+    let killed = project.inspect(&[], "{{.Name}} {{.State.OOMKilled}}")?;
+    ensure!(killed.iter().all(|line| line.ends_with("false")), "out of memory: {killed:?}");
+    Ok(())
+}
+
+/// Stops all that runs; a server that SIGTERM does not reach, or that does not heed it, has another
+/// exit code than that of a JVM which is asked to end.
+fn servers_stop(project: &Project) -> Result<()> {
+    const SERVERS: [&str; 3] = ["kafka", "cassandra", "kafka-ui"];
+    project.compose(&["stop"], STOP)?;
+    let codes = project.inspect(&SERVERS, "{{.Config.Image}} {{.State.ExitCode}}")?;
+    ensure!(codes.len() == SERVERS.len(), "{codes:?} is not one container of each of {SERVERS:?}");
+    ensure!(codes.iter().all(|code| code.ends_with(" 143")), "exit codes {codes:?}, 143 expected");
+    Ok(())
+}
+
 /// Sends SIGTERM; a program that needs more than the grace period, or fails on the way, has another
 /// exit code.
 fn programs_stop(project: &Project) -> Result<()> {
     const PROGRAMS: [&str; 3] = ["producer", "consumer", "analytics"];
     project.compose(&[&["stop", "-t", GRACE_S], &PROGRAMS[..]].concat(), CALL)?;
-    let codes = project.exit_codes(&PROGRAMS)?;
+    let codes = project.inspect(&PROGRAMS, "{{.State.ExitCode}}")?;
     let expected = 2 + CONSUMERS;
     ensure!(codes.len() == expected, "{} containers ended, not {expected}", codes.len());
     ensure!(codes.iter().all(|code| code == "0"), "exit codes {codes:?}, 0 expected of each");

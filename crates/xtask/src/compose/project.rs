@@ -66,13 +66,24 @@ impl<'a> Project<'a> {
         self.compose(&["exec", "-T", "cassandra", "cqlsh", "-e", statement], CALL)
     }
 
-    /// Returns the exit codes of all containers of these services, ended ones included.
-    pub(super) fn exit_codes(&self, services: &[&str]) -> Result<Vec<String>> {
+    /// Returns what `docker inspect` says, in this format, of all containers of these services, or
+    /// of every service if none is named; ended ones included.
+    pub(super) fn inspect(&self, services: &[&str], format: &str) -> Result<Vec<String>> {
         let ids = self.compose(&[&["ps", "--all", "--quiet"], services].concat(), CALL)?;
         let mut inspect = self.workspace.command("docker");
-        inspect.args(["inspect", "--format", "{{.State.ExitCode}}"]).args(ids.split_whitespace());
-        let codes = self.interrupt.run(&mut inspect, CALL)?;
-        Ok(codes.split_whitespace().map(str::to_owned).collect())
+        inspect.args(["inspect", "--format", format]).args(ids.split_whitespace());
+        let answers = self.interrupt.run(&mut inspect, CALL)?;
+        Ok(answers.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    /// Ends what runs as `user` in a service's container with SIGKILL, and so the container.
+    ///
+    /// It is done inside: a `docker kill` would suspend the restart policy.
+    pub(super) fn kill_inside(&self, service: &str, user: &str) {
+        let everything = ["sh", "-c", "kill -9 -1"];
+        let command = [&["exec", "-T", "--user", user, service], &everything[..]].concat();
+        // The shell may end with its container, so its exit code says nothing.
+        self.compose(&command, CALL).ok();
     }
 
     /// Prints the last lines of every service; also after an interrupt.
@@ -89,6 +100,7 @@ impl<'a> Project<'a> {
         let interrupt = Interrupt::default();
         let all = ["--profile", "*", "down", "--volumes", "--remove-orphans", "--rmi", "local"];
         interrupt.run(&mut self.command(&all), DOWN).context("the project cannot be taken down")?;
+        self.remove_images(&interrupt).context("the project's images cannot be removed")?;
         let label = format!("label=com.docker.compose.project={}", self.name);
         for list in [&["ps", "--all"][..], &["volume", "ls"], &["network", "ls"]] {
             let mut docker = self.workspace.command("docker");
@@ -100,6 +112,21 @@ impl<'a> Project<'a> {
         }
         println!("nothing is left of project {}", self.name);
         Ok(())
+    }
+
+    /// Removes the names of images that the classic builder built: it gives them no label by which
+    /// `down` would find them. Their layers stay, for the next build.
+    fn remove_images(&self, interrupt: &Interrupt) -> Result<()> {
+        let pattern = format!("reference={}-*", self.name);
+        let mut list = self.workspace.command("docker");
+        list.args(["image", "ls", "--filter", &pattern, "--format", "{{.Repository}}:{{.Tag}}"]);
+        let names = interrupt.run(&mut list, CALL)?;
+        if names.trim().is_empty() {
+            return Ok(());
+        }
+        let mut remove = self.workspace.command("docker");
+        remove.args(["image", "rm", "--no-prune"]).args(names.split_whitespace());
+        interrupt.run(&mut remove, CALL).map(drop)
     }
 }
 
