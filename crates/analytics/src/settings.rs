@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
-use runtime::kafka::KafkaSettings;
 use runtime::kafka::member::read_session_timeout_ms;
+use runtime::kafka::{KafkaSettings, read_topic};
 use runtime::settings::{Reader, Setting};
 
 use crate::detect::Policy;
@@ -161,21 +161,26 @@ impl ServiceSettings {
 
 fn read_topics(reader: &mut Reader) -> Topics {
     Topics {
-        aggregates: reader.text(Setting::plain(
-            "KAFKA_AGGREGATES_TOPIC_NAME",
-            "sensor-aggregates",
-            "Topic of the aggregates: what the readings of a window come to",
-        )),
-        alerts: reader.text(Setting::plain(
-            "KAFKA_ALERTS_TOPIC_NAME",
-            "sensor-alerts",
-            "Topic of the alerts",
-        )),
-        late: reader.text(Setting::plain(
-            "KAFKA_LATE_TOPIC_NAME",
-            "sensor-readings-late",
-            "Topic of the readings that came too late for their window",
-        )),
+        aggregates: read_topic(
+            reader,
+            Setting::plain(
+                "KAFKA_AGGREGATES_TOPIC_NAME",
+                "sensor-aggregates",
+                "Topic of the aggregates: what the readings of a window come to",
+            ),
+        ),
+        alerts: read_topic(
+            reader,
+            Setting::plain("KAFKA_ALERTS_TOPIC_NAME", "sensor-alerts", "Topic of the alerts"),
+        ),
+        late: read_topic(
+            reader,
+            Setting::plain(
+                "KAFKA_LATE_TOPIC_NAME",
+                "sensor-readings-late",
+                "Topic of the readings that came too late for their window",
+            ),
+        ),
     }
 }
 
@@ -262,6 +267,15 @@ mod tests {
             problems(&[("ANALYTICS_WINDOW_SEC", "7"), ("ANALYTICS_ROLLUP_SEC", "300")]),
             ["ANALYTICS_WINDOW_SEC", "ANALYTICS_ROLLUP_SEC"]
         );
+    }
+
+    #[test]
+    fn a_topic_that_kafka_would_refuse_is_refused() {
+        for name in ["a b", "ünï", "..", "a/b", &"a".repeat(250)] {
+            let given = ["KAFKA_TOPIC_NAME", "KAFKA_LATE_TOPIC_NAME"].map(|topic| (topic, name));
+            assert_eq!(problems(&given), given.map(|(topic, _)| topic), "{name}");
+        }
+        assert_eq!(problems(&[("KAFKA_TOPIC_NAME", "a.B_c-1")]), Vec::<String>::new());
     }
 
     #[test]

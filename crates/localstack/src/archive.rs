@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -21,7 +23,7 @@ const RECORD_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Returns the archive for this server, recorded first if need be. Without one a start is slower,
 /// nothing else: so this never fails, it warns.
-pub(crate) fn ensure(server: Server, jars: &Jars) -> ClassArchive {
+pub(crate) fn ensure(server: Server, jars: &Jars, interrupt: &Arc<AtomicBool>) -> ClassArchive {
     let Some(java) = tools::java_version_text() else {
         return ClassArchive::Absent;
     };
@@ -30,8 +32,9 @@ pub(crate) fn ensure(server: Server, jars: &Jars) -> ClassArchive {
     if archive.is_file() {
         return ClassArchive::Use(archive);
     }
-    match record(server, jars, &archive) {
+    match record(server, jars, &archive, interrupt) {
         Ok(()) => ClassArchive::Use(archive),
+        Err(StackError::Interrupted) => ClassArchive::Absent,
         Err(error) => {
             warn!(server = server.name(), %error, "no class archive; starts will be slower");
             ClassArchive::Absent
@@ -40,8 +43,13 @@ pub(crate) fn ensure(server: Server, jars: &Jars) -> ClassArchive {
 }
 
 /// Runs the server once, up and down, recording the classes it loads.
-fn record(server: Server, jars: &Jars, archive: &Path) -> Result<(), StackError> {
-    let _lock = jars::lock(&jars.folder.join(".archive.lock"), RECORD_TIMEOUT)?;
+fn record(
+    server: Server,
+    jars: &Jars,
+    archive: &Path,
+    interrupt: &Arc<AtomicBool>,
+) -> Result<(), StackError> {
+    let _lock = jars::lock(&jars.folder.join(".archive.lock"), RECORD_TIMEOUT, interrupt)?;
     if archive.is_file() {
         return Ok(());
     }
@@ -63,9 +71,10 @@ fn record(server: Server, jars: &Jars, archive: &Path) -> Result<(), StackError>
         workspace: &workspace,
         jars,
         archive: ClassArchive::Record(partial.clone()),
+        interrupt,
     };
     for node in stack::start_nodes(&plan)?.0 {
-        node.stop_within(RECORD_TIMEOUT)?;
+        node.stop_unless(interrupt, RECORD_TIMEOUT)?;
     }
     fs::rename(&partial, archive).map_err(StackError::io("rename", &partial))?;
     info!(server = server.name(), elapsed_s = start.elapsed().as_secs(), "classes recorded");

@@ -3,12 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::warn;
 
 use crate::error::StackError;
 use crate::jars::Server;
-use crate::java::CommandLine;
+use crate::java::{CommandLine, file_url};
 use crate::node::{Cluster, Node, NodeSpec, node_name};
 use crate::ports;
 use crate::stack::{Plan, Ports};
@@ -230,9 +231,11 @@ fn prepare(
         index,
         address: SocketAddr::new(ports::address(index), ports.client),
         log_path: plan.workspace.root().join(format!("logs/{name}.log")),
+        folder,
         java_argument,
         temporary_root: plan.temporary_root(),
         ready_timeout: plan.ready_timeout,
+        interrupt: Arc::clone(plan.interrupt),
         cluster,
     }))
 }
@@ -295,14 +298,16 @@ fn options(folder: &Path, heap_mib: u32) -> Vec<String> {
         .collect()
 }
 
-/// A path as a URL, with the characters escaped that Java's parser trips over in practice.
-fn file_url(path: &Path) -> String {
-    let text = path.display().to_string().replace('%', "%25").replace(' ', "%20");
-    format!("file://{text}")
-}
-
+/// A path as a quoted YAML scalar of plain ASCII.
 fn yaml_string(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "''"))
+    let mut text = String::from('"');
+    for unit in path.display().to_string().encode_utf16() {
+        match u8::try_from(unit).map(char::from) {
+            Ok(plain @ (' '..='!' | '#'..='[' | ']'..='~')) => text.push(plain),
+            _ => text += &format!("\\u{unit:04x}"),
+        }
+    }
+    text + "\""
 }
 
 #[cfg(test)]
@@ -310,10 +315,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_with_spaces_and_quotes_are_escaped() {
-        let path = Path::new("/a b/it's");
-        assert_eq!(file_url(path), "file:///a%20b/it's");
-        assert_eq!(yaml_string(path), "'/a b/it''s'");
+    fn a_path_is_a_scalar_whatever_is_in_it() {
+        let path = Path::new("/a b/it's\\\"ü\u{1f600}: #");
+        assert_eq!(yaml_string(path), r#""/a b/it's\u005c\u0022\u00fc\ud83d\ude00: #""#);
     }
 
     #[test]

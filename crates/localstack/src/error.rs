@@ -71,11 +71,24 @@ pub enum StackError {
         tried: usize,
     },
     /// Another process runs servers on the same folder.
-    #[error("{} is in use by another process: stop it or choose another folder", path.display())]
+    #[error("{} is in use by {owner}: stop it or choose another folder", path.display())]
     DataFolderInUse {
         /// The data folder.
         path: PathBuf,
+        /// What uses it, in words.
+        owner: String,
     },
+    /// Servers cannot keep their data in this folder.
+    #[error("`{}` cannot be the data folder: {problem}", path.display())]
+    DataFolder {
+        /// The folder that was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The start was interrupted.
+    #[error("the start was interrupted")]
+    Interrupted,
     /// A server ended although nobody asked it to.
     #[error("{node} ended {status} before it was ready; log {}:\n{log_tail}", log_path.display())]
     Exited {

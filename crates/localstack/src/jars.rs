@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,14 +69,14 @@ pub(crate) fn is_cached(server: Server) -> bool {
 }
 
 /// Returns the server's jars, fetched first if need be.
-pub(crate) fn ensure(server: Server) -> Result<Jars, StackError> {
+pub(crate) fn ensure(server: Server, interrupt: &AtomicBool) -> Result<Jars, StackError> {
     let cache = cache_folder()?;
     let folder = cache.join(folder_name(server));
     if !folder.is_dir() {
         fs::create_dir_all(&cache).map_err(StackError::io("create", &cache))?;
-        let _lock = lock(&cache.join("fetch.lock"), FETCH_TIMEOUT)?;
+        let _lock = lock(&cache.join("fetch.lock"), FETCH_TIMEOUT, interrupt)?;
         if !folder.is_dir() {
-            fetch(server, &cache, &folder)?;
+            fetch(server, &cache, &folder, interrupt)?;
         }
     }
     Ok(Jars { class_path: class_path(&folder)?, folder })
@@ -83,7 +84,11 @@ pub(crate) fn ensure(server: Server) -> Result<Jars, StackError> {
 
 /// Takes a lock that other processes respect; it is released when the file is dropped or the
 /// process ends.
-pub(crate) fn lock(path: &Path, timeout: Duration) -> Result<File, StackError> {
+pub(crate) fn lock(
+    path: &Path,
+    timeout: Duration,
+    interrupt: &AtomicBool,
+) -> Result<File, StackError> {
     let file = File::create(path).map_err(StackError::io("create", path))?;
     let deadline = Instant::now() + timeout;
     let mut told = false;
@@ -92,6 +97,9 @@ pub(crate) fn lock(path: &Path, timeout: Duration) -> Result<File, StackError> {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {}
             Err(error) => return Err(StackError::io("lock", path)(error.into())),
+        }
+        if interrupt.load(Ordering::Relaxed) {
+            return Err(StackError::Interrupted);
         }
         if !told {
             info!(path = %path.display(), "waiting for another process to prepare the same files");
@@ -122,7 +130,12 @@ fn folder_name(server: Server) -> String {
 }
 
 /// Fetches into a folder beside `folder`, which appears only when it is complete.
-fn fetch(server: Server, cache: &Path, folder: &Path) -> Result<(), StackError> {
+fn fetch(
+    server: Server,
+    cache: &Path,
+    folder: &Path,
+    interrupt: &AtomicBool,
+) -> Result<(), StackError> {
     let work = cache.join(format!("{}.partial", folder_name(server)));
     if work.exists() {
         fs::remove_dir_all(&work).map_err(StackError::io("remove", &work))?;
@@ -131,12 +144,18 @@ fn fetch(server: Server, cache: &Path, folder: &Path) -> Result<(), StackError> 
     fs::create_dir_all(&jars).map_err(StackError::io("create", &jars))?;
     let pom = work.join("pom.xml");
     fs::write(&pom, server.pom()).map_err(StackError::io("write", &pom))?;
-    run_maven(server, &work, &pom, &jars)?;
+    run_maven(server, &work, &pom, &jars, interrupt)?;
     fs::rename(&jars, folder).map_err(StackError::io("rename", &jars))?;
     fs::remove_dir_all(&work).map_err(StackError::io("remove", &work))
 }
 
-fn run_maven(server: Server, work: &Path, pom: &Path, jars: &Path) -> Result<(), StackError> {
+fn run_maven(
+    server: Server,
+    work: &Path,
+    pom: &Path,
+    jars: &Path,
+    interrupt: &AtomicBool,
+) -> Result<(), StackError> {
     let log = work.join("maven.log");
     let arguments = [
         "-q".to_owned(),
@@ -153,10 +172,10 @@ fn run_maven(server: Server, work: &Path, pom: &Path, jars: &Path) -> Result<(),
         version, "fetching jars with maven, once for this machine; about a minute"
     );
     let start = Instant::now();
-    let mut maven = Supervised::spawn(Path::new("mvn"), &arguments, &log, None, || {})
+    let mut maven = Supervised::spawn(Path::new("mvn"), &arguments, work, &log, None, || {})
         .map_err(StackError::io("run", Path::new("mvn")))?;
     let failed = |reason| Err(StackError::Fetch { server: name, reason, log_tail: log_tail(&log) });
-    while !maven.wait_exit(PROGRESS_INTERVAL) {
+    while !maven.wait_exit_unless(interrupt, PROGRESS_INTERVAL)? {
         let elapsed_s = start.elapsed().as_secs();
         if start.elapsed() > FETCH_TIMEOUT {
             return failed(format!("not done after {elapsed_s} s"));
@@ -205,9 +224,13 @@ mod tests {
     fn a_lock_excludes_others_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = lock(&path, Duration::ZERO).unwrap();
-        assert!(lock(&path, Duration::from_millis(150)).is_err());
+        let interrupt = AtomicBool::new(false);
+        let lock = |timeout| lock(&path, timeout, &interrupt);
+        let held = lock(Duration::ZERO).unwrap();
+        assert!(lock(Duration::from_millis(150)).is_err());
+        interrupt.store(true, Ordering::Relaxed);
+        assert!(matches!(lock(Duration::from_hours(1)), Err(StackError::Interrupted)));
         drop(held);
-        assert!(lock(&path, Duration::ZERO).is_ok());
+        assert!(lock(Duration::ZERO).is_ok());
     }
 }

@@ -69,8 +69,30 @@ fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// A path as a URL; what is not sure to mean itself in one is escaped.
+pub(crate) fn file_url(path: &Path) -> String {
+    let mut url = String::from("file://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                url.push(char::from(*byte));
+            }
+            _ => url += &format!("%{byte:02X}"),
+        }
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn a_url_has_no_character_with_a_meaning() {
+        let url = super::file_url(Path::new("/a b/ü,%#?${x}+"));
+        assert_eq!(url, "file:///a%20b/%C3%BC%2C%25%23%3F%24%7Bx%7D%2B");
+    }
+
     #[test]
     fn spaces_and_quotes_survive_an_argument_file() {
         assert_eq!(super::quoted(r#"-Dx=a b"c\d"#), r#""-Dx=a b\"c\\d""#);

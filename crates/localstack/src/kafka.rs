@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::error::StackError;
 use crate::jars::Server;
-use crate::java::{ClassArchive, CommandLine};
+use crate::java::{ClassArchive, CommandLine, file_url};
 use crate::node::{Cluster, Node, NodeSpec, kafka_id, node_name};
 use crate::ports;
 use crate::process::Supervised;
@@ -19,6 +20,12 @@ use crate::workspace::log_tail;
 
 /// Any fixed id does: clusters on different ports never meet.
 const CLUSTER_ID: &str = "c2Vuc29yaXVtLWxvY2Fscw";
+
+/// The settings, in the node's folder.
+const SETTINGS: &str = "server.properties";
+/// The data, in the node's folder. The server runs there and is told no more than this name: a
+/// longer path would be split at commas.
+const DATA: &str = "data";
 
 /// Formatting takes a second of CPU time.
 const FORMAT_TIMEOUT: Duration = Duration::from_mins(1);
@@ -72,10 +79,10 @@ fn prepare(
 ) -> Result<Node, StackError> {
     let name = node_name(Server::Kafka, index);
     let folder = plan.workspace.root().join(&name);
-    let data = folder.join("data");
+    let data = folder.join(DATA);
     fs::create_dir_all(&data).map_err(StackError::io("create", &data))?;
-    let settings = folder.join("server.properties");
-    fs::write(&settings, properties(plan, index, ports, &data))
+    let settings = folder.join(SETTINGS);
+    fs::write(&settings, properties(plan, index, ports))
         .map_err(StackError::io("write", &settings))?;
     let logging = folder.join("log4j2.xml");
     fs::write(&logging, LOGGING).map_err(StackError::io("write", &logging))?;
@@ -91,7 +98,7 @@ fn prepare(
         options: options(&logging),
         jars: plan.jars,
         main_class: "kafka.Kafka",
-        arguments: vec![settings.display().to_string()],
+        arguments: vec![SETTINGS.to_owned()],
     }
     .write(&folder.join("java.args"))?;
     Ok(Node::new(NodeSpec {
@@ -99,9 +106,11 @@ fn prepare(
         index,
         address: SocketAddr::new(ports::address(index), ports.client),
         log_path,
+        folder,
         java_argument,
         temporary_root: plan.temporary_root(),
         ready_timeout: plan.ready_timeout,
+        interrupt: Arc::clone(plan.interrupt),
         cluster,
     }))
 }
@@ -109,7 +118,7 @@ fn prepare(
 /// One collector thread: with half a gigabyte of heap its pauses are short, and the processors are
 /// left to others.
 fn options(logging: &Path) -> Vec<String> {
-    vec!["-XX:+UseSerialGC".to_owned(), format!("-Dlog4j2.configurationFile={}", logging.display())]
+    vec!["-XX:+UseSerialGC".to_owned(), format!("-Dlog4j2.configurationFile={}", file_url(logging))]
 }
 
 fn format_storage(
@@ -132,19 +141,15 @@ fn format_storage(
         options,
         jars: plan.jars,
         main_class: "kafka.tools.StorageTool",
-        arguments: ["format", "-t", CLUSTER_ID, "-c"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([folder.join("server.properties").display().to_string()])
-            .collect(),
+        arguments: ["format", "-t", CLUSTER_ID, "-c", SETTINGS].map(str::to_owned).to_vec(),
     }
     .write(&folder.join("format.args"))?;
     let program = tools::java_program();
     let root = plan.temporary_root();
     let mut format =
-        Supervised::spawn(&program, &[java_argument], log_path, root.as_deref(), || {})
+        Supervised::spawn(&program, &[java_argument], folder, log_path, root.as_deref(), || {})
             .map_err(StackError::io("run", &program))?;
-    format.wait_exit(FORMAT_TIMEOUT);
+    format.wait_exit_unless(plan.interrupt, FORMAT_TIMEOUT)?;
     let status = format.reap().map_err(StackError::io("end", &program))?;
     if status.success() {
         return Ok(());
@@ -157,7 +162,7 @@ fn format_storage(
     })
 }
 
-fn properties(plan: &Plan<'_>, index: usize, ports: Ports, data: &Path) -> String {
+fn properties(plan: &Plan<'_>, index: usize, ports: Ports) -> String {
     let (nodes, host) = (plan.nodes, ports::address(index));
     let Ports { client, internal, detour } = ports;
     let (mut listener, mut advertised) = (String::new(), String::new());
@@ -187,8 +192,7 @@ fn properties(plan: &Plan<'_>, index: usize, ports: Ports, data: &Path) -> Strin
     set("controller.listener.names", &"CONTROLLER");
     let protocols = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT";
     set("listener.security.protocol.map", &protocols);
-    // In a properties file a backslash escapes.
-    set("log.dirs", &data.display().to_string().replace('\\', "\\\\"));
+    set("log.dirs", &DATA);
     set("auto.create.topics.enable", &false);
     set("default.replication.factor", &replicas);
     set("min.insync.replicas", &in_sync_min);

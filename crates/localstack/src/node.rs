@@ -30,11 +30,15 @@ pub(crate) struct NodeSpec {
     pub(crate) index: usize,
     pub(crate) address: SocketAddr,
     pub(crate) log_path: PathBuf,
+    /// The folder that it runs in.
+    pub(crate) folder: PathBuf,
     /// What follows `java` on the command line.
     pub(crate) java_argument: String,
     /// Removed if the owner dies.
     pub(crate) temporary_root: Option<PathBuf>,
     pub(crate) ready_timeout: Duration,
+    /// Ends the wait for a node to become ready.
+    pub(crate) interrupt: Arc<AtomicBool>,
     /// Which nodes of the cluster are up, this one included.
     pub(crate) cluster: Cluster,
 }
@@ -117,7 +121,7 @@ impl Node {
     /// Stops the node in good order (SIGTERM), or kills it if that takes more than 30 s. Nothing
     /// happens if it is down.
     pub fn stop(&self) -> Result<(), StackError> {
-        self.stop_within(STOP_TIMEOUT)
+        self.stop_unless(&AtomicBool::new(false), STOP_TIMEOUT)
     }
 
     /// Kills the node at once (SIGKILL) and waits until it is gone. Nothing happens if it is down.
@@ -162,7 +166,12 @@ impl Node {
         Ok(())
     }
 
-    pub(crate) fn stop_within(&self, timeout: Duration) -> Result<(), StackError> {
+    /// Stops the node in good order; kills it at once and fails when `interrupt` is set.
+    pub(crate) fn stop_unless(
+        &self,
+        interrupt: &AtomicBool,
+        timeout: Duration,
+    ) -> Result<(), StackError> {
         let Some(mut process) = self.process().take() else {
             return Ok(());
         };
@@ -171,7 +180,8 @@ impl Node {
         for signal in [Signal::SIGTERM, Signal::SIGCONT] {
             process.signal(signal).map_err(|source| self.signal_error(signal, source))?;
         }
-        if !process.wait_exit(timeout) {
+        // On an interrupt the process is dropped, which kills it.
+        if !process.wait_exit_unless(interrupt, timeout)? {
             let timeout_s = timeout.as_secs();
             warn!(node = self.name, timeout_s, "not stopped in time, killing it");
         }
@@ -201,6 +211,7 @@ impl Node {
         let spawned = Supervised::spawn(
             &program,
             std::slice::from_ref(&self.spec.java_argument),
+            &self.spec.folder,
             &self.spec.log_path,
             self.spec.temporary_root.as_deref(),
             move || cluster.set(index, false),
@@ -222,6 +233,9 @@ impl Node {
                 Err(problem) => problem,
             };
             self.check_alive()?;
+            if self.spec.interrupt.load(Ordering::Relaxed) {
+                return Err(StackError::Interrupted);
+            }
             if Instant::now() > deadline {
                 return Err(StackError::NotReady {
                     node: self.name.clone(),

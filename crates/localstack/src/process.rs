@@ -4,12 +4,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+
+use crate::error::StackError;
 
 /// Starts the server in the background and waits on stdin. A word there means that the server has
 /// ended; the end of input means that the owner has: then the server is killed, also if it is
@@ -46,6 +49,8 @@ pub(crate) const SYSTEM_TIMEOUT: Duration = Duration::from_secs(20);
 
 const REAP_POLL: Duration = Duration::from_millis(5);
 
+const INTERRUPT_POLL: Duration = Duration::from_millis(50);
+
 /// A running server and its supervisor.
 #[derive(Debug)]
 pub(crate) struct Supervised {
@@ -73,12 +78,13 @@ impl Exit {
 }
 
 impl Supervised {
-    /// Starts `program`, with its output appended to `log`. If the owner dies, `folder` is removed,
-    /// if given. `on_exit` is called once the program has ended, before anybody waiting for that
-    /// returns.
+    /// Starts `program` in `directory`, with its output appended to `log`. If the owner dies,
+    /// `folder` is removed, if given. `on_exit` is called once the program has ended, before
+    /// anybody waiting for that returns.
     pub(crate) fn spawn(
         program: &Path,
         arguments: &[String],
+        directory: &Path,
         log: &Path,
         folder: Option<&Path>,
         on_exit: impl FnOnce() + Send + 'static,
@@ -93,6 +99,9 @@ impl Supervised {
             .env_remove("JAVA_TOOL_OPTIONS")
             .env_remove("JDK_JAVA_OPTIONS")
             .env_remove("CLASSPATH")
+            // With another locale, Java finds no file whose name is not ASCII.
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -143,6 +152,27 @@ impl Supervised {
     pub(crate) fn wait_exit(&self, timeout: Duration) -> bool {
         let waited = self.exit.changed.wait_timeout_while(self.exit.seen(), timeout, |seen| !*seen);
         *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The same, but fails soon after `interrupt` is set.
+    pub(crate) fn wait_exit_unless(
+        &self,
+        interrupt: &AtomicBool,
+        timeout: Duration,
+    ) -> Result<bool, StackError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(StackError::Interrupted);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.wait_exit(left.min(INTERRUPT_POLL)) {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
     }
 
     /// Kills the server if it still runs, reaps it and returns how it ended.
@@ -230,7 +260,7 @@ mod tests {
 
     fn shell(script: &str, log: &Path) -> Supervised {
         let arguments = ["-c".to_owned(), script.to_owned()];
-        Supervised::spawn(Path::new("sh"), &arguments, log, None, || {}).unwrap()
+        Supervised::spawn(Path::new("sh"), &arguments, Path::new("/"), log, None, || {}).unwrap()
     }
 
     #[test]
@@ -248,7 +278,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let program = Path::new("/no/such/program");
-        let mut process = Supervised::spawn(program, &[], &log, None, || {}).unwrap();
+        let mut process =
+            Supervised::spawn(program, &[], Path::new("/"), &log, None, || {}).unwrap();
         assert!(process.wait_exit(SYSTEM_TIMEOUT));
         assert_eq!(process.reap().unwrap().code(), Some(127));
         assert!(fs::read_to_string(&log).unwrap().contains("/no/such/program"));

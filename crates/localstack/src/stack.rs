@@ -3,6 +3,8 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) jars: &'a Jars,
     pub(crate) archive: ClassArchive,
+    pub(crate) interrupt: &'a Arc<AtomicBool>,
 }
 
 impl Plan<'_> {
@@ -74,6 +77,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     keep_data: bool,
     ready_timeout: Duration,
+    interrupt: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +99,7 @@ impl Default for Builder {
             data_dir: None,
             keep_data: false,
             ready_timeout: Duration::from_mins(1),
+            interrupt: Arc::default(),
         }
     }
 }
@@ -181,6 +186,13 @@ impl Builder {
         self
     }
 
+    /// Makes the start fail with [`StackError::Interrupted`] soon after this flag is set; nothing
+    /// that was started stays.
+    pub fn interrupted_by(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = flag;
+        self
+    }
+
     /// Starts all servers, both kinds at once, and returns when all are ready.
     ///
     /// The first start on a machine fetches the jars (a minute or two) and records the class
@@ -197,13 +209,14 @@ impl Builder {
             .iter()
             .filter_map(|cluster| (cluster.nodes > 0).then_some(cluster.server))
             .collect();
-        tools::check(&tools::required(&servers))?;
         let mut workspace = match &self.data_dir {
             Some(folder) => Workspace::at(folder)?,
             None => Workspace::temporary(self.keep_data)?,
         };
+        tools::check(&tools::required(&servers))?;
         // One after the other: Maven's own cache is not made for two at a time.
-        let jars: Vec<_> = servers.iter().map(|&server| jars::ensure(server)).collect();
+        let jars: Vec<_> =
+            servers.iter().map(|&server| jars::ensure(server, &self.interrupt)).collect();
         let jars = jars.into_iter().collect::<Result<Vec<_>, _>>()?;
         let jars = |server| {
             let place = servers.iter().position(|&other| other == server)?;
@@ -231,6 +244,9 @@ impl Builder {
                     "stack ready"
                 );
                 Ok(stack)
+            }
+            (Err(StackError::Interrupted), _) | (_, Err(StackError::Interrupted)) => {
+                Err(StackError::Interrupted)
             }
             (Err(error), _) | (_, Err(error)) => {
                 workspace.keep_logs();
@@ -264,7 +280,8 @@ impl Builder {
             ready_timeout: self.ready_timeout,
             workspace,
             jars,
-            archive: archive::ensure(server, jars),
+            archive: archive::ensure(server, jars, &self.interrupt),
+            interrupt: &self.interrupt,
         };
         let (nodes, ports) = start_nodes(&plan)?;
         let text = format!("{} {}\n", ports.client, ports.internal);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 
 use crate::StackError;
 use crate::jars::{self, Server};
@@ -112,7 +113,7 @@ pub fn java_version() -> Option<String> {
 /// Prepares a command that runs one of Kafka's own tools, a main class of its jars, with the heap
 /// that Kafka's scripts give it. The jars are fetched first if need be.
 pub fn kafka_tool(main_class: &str) -> Result<Command, StackError> {
-    let jars = jars::ensure(Server::Kafka)?;
+    let jars = jars::ensure(Server::Kafka, &AtomicBool::new(false))?;
     let mut command = Command::new(java_program());
     for variable in ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"] {
         command.env_remove(variable);
@@ -124,7 +125,11 @@ pub fn kafka_tool(main_class: &str) -> Result<Command, StackError> {
 /// The Java launcher: that of `JAVA_HOME` if it is set, otherwise the one on the path.
 pub(crate) fn java_program() -> PathBuf {
     match std::env::var_os("JAVA_HOME") {
-        Some(home) if !home.is_empty() => PathBuf::from(home).join("bin/java"),
+        Some(home) if !home.is_empty() => {
+            let program = PathBuf::from(home).join("bin/java");
+            // Servers run in folders of their own.
+            std::path::absolute(&program).unwrap_or(program)
+        }
         _ => PathBuf::from("java"),
     }
 }

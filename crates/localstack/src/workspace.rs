@@ -12,6 +12,50 @@ use crate::process::FolderGuard;
 const LOG_TAIL_BYTES: u64 = 8 * 1024;
 const LOG_TAIL_LINES: usize = 25;
 
+/// Longest path of a data folder: what servers put behind it has to fit into what systems take.
+const PATH_BYTES_MAX: usize = 1024;
+
+/// Says why a folder cannot hold the data of servers; `None` if it can. Makes nothing.
+pub fn data_dir_problem(folder: &Path) -> Option<String> {
+    let Some(text) = folder.to_str() else {
+        return Some("its name is not UTF-8, which the servers need".into());
+    };
+    if text.is_empty() {
+        return Some("it has no name".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Some("its name has a control character, such as a line break".into());
+    }
+    if text.starts_with('~') {
+        return Some(format!(
+            "only a shell replaces `~`, at the start of a word: write $HOME, or ./{text} for a \
+             folder of that name"
+        ));
+    }
+    let path = match std::path::absolute(folder) {
+        Ok(path) => path,
+        Err(error) => return Some(error.to_string()),
+    };
+    let bytes = path.as_os_str().len();
+    if bytes > PATH_BYTES_MAX {
+        return Some(format!("its path has {bytes} bytes, at most {PATH_BYTES_MAX} are allowed"));
+    }
+    let exists = |path: &&Path| path.symlink_metadata().is_ok();
+    let there = path.ancestors().find(exists).unwrap_or(Path::new("/"));
+    if !there.is_dir() {
+        return Some(format!("`{}` is not a folder", there.display()));
+    }
+    let written = tempfile::tempfile_in(there);
+    written.err().map(|error| format!("cannot write in `{}`: {error}", there.display()))
+}
+
+fn check(root: &Path) -> Result<(), StackError> {
+    match data_dir_problem(root) {
+        None => Ok(()),
+        Some(problem) => Err(StackError::DataFolder { path: root.to_path_buf(), problem }),
+    }
+}
+
 /// The root folder of a stack, with `logs` in it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -27,9 +71,11 @@ impl Workspace {
     /// Makes a temporary folder; with `keep` it stays when the stack ends.
     pub(crate) fn temporary(keep: bool) -> Result<Self, StackError> {
         let parent = std::env::temp_dir();
+        let parent = parent.canonicalize().map_err(StackError::io("find", &parent))?;
+        check(&parent)?;
         let folder = tempfile::Builder::new()
             .prefix("sensorium-")
-            .tempdir()
+            .tempdir_in(&parent)
             .map_err(StackError::io("create a folder in", &parent))?;
         let guard = if keep {
             None
@@ -44,9 +90,11 @@ impl Workspace {
 
     /// Uses the caller's folder, made if need be and never removed.
     pub(crate) fn at(root: &Path) -> Result<Self, StackError> {
+        check(root)?;
         fs::create_dir_all(root).map_err(StackError::io("create", root))?;
         // Servers run in folders of their own, so paths must not depend on where this process runs.
         let root = root.canonicalize().map_err(StackError::io("find", root))?;
+        check(&root)?;
         Self::open(root, None)
     }
 
@@ -54,10 +102,26 @@ impl Workspace {
         let logs = root.join("logs");
         fs::create_dir_all(&logs).map_err(StackError::io("create", &logs))?;
         let path = root.join("lock");
-        let lock = File::create(&path).map_err(StackError::io("create", &path))?;
+        // Not cut to nothing: it may say who holds it.
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(StackError::io("create", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, guard, _lock: lock, keep_logs: false }),
-            Err(TryLockError::WouldBlock) => Err(StackError::DataFolderInUse { path: root }),
+            Ok(()) => {
+                let pid = std::process::id();
+                let note = lock.set_len(0).and_then(|()| write!(lock, "{pid}"));
+                note.map_err(StackError::io("write", &path))?;
+                Ok(Self { root, guard, _lock: lock, keep_logs: false })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&path).ok().and_then(|pid| pid.parse::<u32>().ok());
+                let owner = pid.map_or("another process".into(), |pid| format!("process {pid}"));
+                Err(StackError::DataFolderInUse { path: root, owner })
+            }
             Err(TryLockError::Error(source)) => Err(StackError::io("lock", &path)(source)),
         }
     }
@@ -130,6 +194,9 @@ pub(crate) fn log_tail(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -161,10 +228,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Workspace::at(folder.path()).unwrap();
         let error = Workspace::at(folder.path()).unwrap_err();
-        assert!(matches!(error, StackError::DataFolderInUse { .. }), "{error}");
+        let expected = format!("in use by process {}", std::process::id());
+        assert!(error.to_string().contains(&expected), "{error}");
         drop(first);
         assert!(folder.path().join("logs").is_dir());
         Workspace::at(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_refused_and_the_reason_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("/no/such/folder", &dangling).unwrap();
+        let line_break = folder.path().join("a\nb");
+        let long = folder.path().join("long/".repeat(300));
+        for (path, reason) in [
+            (file.as_path(), "is not a folder"),
+            (&file.join("below"), "is not a folder"),
+            (&dangling, "is not a folder"),
+            (&line_break, "control character"),
+            (&long, "at most 1024"),
+            (Path::new("~/data"), "only a shell replaces `~`"),
+            (Path::new(""), "has no name"),
+            (Path::new(OsStr::from_bytes(b"/tmp/\xff")), "not UTF-8"),
+            (Path::new("/proc/data"), "cannot write in `/proc`"),
+        ] {
+            let error = Workspace::at(path).unwrap_err();
+            assert!(error.to_string().contains(reason), "{}: {error}", path.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing was made");
     }
 
     #[test]

@@ -44,12 +44,10 @@ impl KafkaSettings {
     pub fn read(reader: &mut Reader) -> Self {
         Self {
             bootstrap_servers: read_bootstrap_servers(reader),
-            topic: reader.text(Setting {
-                name: "KAFKA_TOPIC_NAME",
-                default: "sensor-readings",
-                unit: "",
-                meaning: "Topic of the readings",
-            }),
+            topic: read_topic(
+                reader,
+                Setting::plain("KAFKA_TOPIC_NAME", "sensor-readings", "Topic of the readings"),
+            ),
             partitions: reader.number(
                 Setting {
                     name: "KAFKA_NUM_PARTITIONS",
@@ -123,24 +121,33 @@ pub fn read_bootstrap_servers(reader: &mut Reader) -> String {
     servers.join(",")
 }
 
+/// Reads the name of a topic; refuses what Kafka would refuse when the topic is created.
+pub fn read_topic(reader: &mut Reader, setting: Setting) -> String {
+    let name = reader.text(setting);
+    if !name.is_empty() && !is_topic(&name) {
+        let allowed = "1 to 249 ASCII letters, digits, `.`, `_` and `-`, but not `.` or `..`";
+        reader.refuse(setting.name, &name, allowed);
+    }
+    name
+}
+
+/// Tells whether Kafka takes this name, as `org.apache.kafka.common.internals.Topic` decides.
+fn is_topic(name: &str) -> bool {
+    (1..=249).contains(&name.len())
+        && ![".", ".."].contains(&name)
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c))
+}
+
 /// Reads the name of the topic for records that can never be stored.
 pub fn read_dead_letter_topic(reader: &mut Reader) -> String {
-    reader.text(Setting {
-        name: "KAFKA_DLQ_TOPIC_NAME",
-        default: "sensor-readings-dlq",
-        unit: "",
-        meaning: "Topic of the dead letters: records that can never be stored",
-    })
+    let meaning = "Topic of the dead letters: records that can never be stored";
+    read_topic(reader, Setting::plain("KAFKA_DLQ_TOPIC_NAME", "sensor-readings-dlq", meaning))
 }
 
 /// Reads the name of the topic of the events.
 pub fn read_events_topic(reader: &mut Reader) -> String {
-    reader.text(Setting {
-        name: "KAFKA_EVENTS_TOPIC_NAME",
-        default: "sensor-events",
-        unit: "",
-        meaning: "Topic of the events: what happens to a sensor, as against what it measures",
-    })
+    let meaning = "Topic of the events: what happens to a sensor, as against what it measures";
+    read_topic(reader, Setting::plain("KAFKA_EVENTS_TOPIC_NAME", "sensor-events", meaning))
 }
 
 /// A topic as it is to be created, with the replicas of [`KafkaSettings`].

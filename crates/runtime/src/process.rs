@@ -2,6 +2,7 @@
 //! the same.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{self, TelemetrySettings};
 
 /// Bad configuration (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
+pub const EXIT_USAGE: u8 = 64;
 
 /// Name and purpose of a process.
 #[derive(Clone, Copy, Debug)]
@@ -122,8 +123,9 @@ impl Process {
         R: Fn(&mut Reader) -> Shell<S>,
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
-        match invocation(face, std::env::vars().collect(), std::env::args_os()) {
+        match invocation(face, environment(), std::env::args_os()) {
             Invocation::Run { action, values } => self.start(values, read_of(action), run),
+            Invocation::Check(values) => self.check(values, read_of(None)),
             // Only what is done unasked stays long enough to be asked.
             Invocation::Healthcheck(values) => self.healthcheck(values, read_of(None)),
             Invocation::Print(text) => say(&mut io::stdout(), &text, ExitCode::SUCCESS),
@@ -143,9 +145,7 @@ impl Process {
         let mut reader = Reader::new(values);
         let shell = read(&mut reader);
         if !reader.problems().is_empty() {
-            let problems = Problems(reader.problems());
-            let text = format!("{}: bad settings:\n{problems}", self.name);
-            return misuse(&text);
+            return self.refuse(&reader);
         }
         telemetry::init(&shell.telemetry);
         let settings: Vec<String> =
@@ -162,6 +162,27 @@ impl Process {
             error!(process = self.name, "failed: {error:#}");
             ExitCode::FAILURE
         })
+    }
+
+    /// Lists every setting with its flag, one a line, and refuses what [`Self::start`] would
+    /// refuse.
+    fn check<S>(
+        self,
+        values: BTreeMap<String, String>,
+        read: impl Fn(&mut Reader) -> Shell<S>,
+    ) -> ExitCode {
+        let mut reader = Reader::new(values);
+        read(&mut reader);
+        let settings = reader.described().iter().map(|described| described.setting);
+        let list: String =
+            settings.map(|setting| format!("{} --{}\n", setting.name, setting.flag())).collect();
+        let code = say(&mut io::stdout(), &list, ExitCode::SUCCESS);
+        if reader.problems().is_empty() { code } else { self.refuse(&reader) }
+    }
+
+    fn refuse(self, reader: &Reader) -> ExitCode {
+        let problems = Problems(reader.problems());
+        misuse(&format!("{}: bad settings:\n{problems}", self.name))
     }
 
     fn healthcheck<S>(
@@ -214,6 +235,13 @@ where
 /// counts.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("async").enable_all().build()
+}
+
+/// Returns the environment; what is no UTF-8 in it is replaced, for the setting's own rule to
+/// judge.
+fn environment() -> BTreeMap<String, String> {
+    let text = |value: OsString| value.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// Says what is wrong with how the program was called.

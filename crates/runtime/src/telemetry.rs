@@ -1,7 +1,8 @@
 //! Logs: readable lines for people, JSON for machines, on standard error so that results own
 //! standard output.
 
-use std::io;
+use std::env;
+use std::io::{self, IsTerminal};
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -54,7 +55,15 @@ pub(crate) fn init(settings: &TelemetrySettings) {
         .with_target(false)
         .with_writer(io::stderr);
     match settings.format {
-        LogFormat::Text => base.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        LogFormat::Text => base.with_ansi(is_coloured()).init(),
         LogFormat::Json => base.json().flatten_event(true).init(),
     }
+}
+
+/// Tells whether standard error takes colours: a terminal that knows them, unless `NO_COLOR`
+/// (no-color.org) is set.
+pub fn is_coloured() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    io::stderr().is_terminal() && !is_dumb && !is_set("NO_COLOR")
 }

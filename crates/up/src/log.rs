@@ -8,6 +8,7 @@ pub fn show(default: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .with_ansi(runtime::telemetry::is_coloured())
         .without_time()
         .with_writer(std::io::stderr)
         .init();

@@ -1,25 +1,31 @@
 //! One run of the pipeline from first server to last: starts everything, watches it, ends it in
 //! good order.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{self, Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use localstack::Stack;
+use localstack::registry::{Entry, Pipeline};
+use localstack::{Stack, StackError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::info;
 use up::{Program, schema};
 
 use crate::options::Options;
+use crate::settings::{Settings, Shape};
 use crate::status::Status;
 
-const KEYSPACE: &str = "iot";
 /// Longest wait for a program that was asked to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one look at a program's log may take.
@@ -27,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Exit code after a second signal.
 const EXIT_FORCED: i32 = 130;
 
-/// Runs the pipeline as the options say; the exit code is the audit's, where there is one.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+/// Runs the pipeline as the settings say; the exit code is the audit's, where there is one.
+pub(crate) fn run(options: &Options, settings: &Settings) -> Result<ExitCode> {
     let started = Instant::now();
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -37,29 +43,58 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         flag::register_conditional_shutdown(signal, EXIT_FORCED, Arc::clone(&stopping))?;
         flag::register(signal, Arc::clone(&stopping))?;
     }
-    let stack = start_servers(options)?;
-    if stopping.load(Ordering::Relaxed) {
+    let Some(stack) = start_servers(options, settings, &stopping)? else {
         return Ok(ExitCode::SUCCESS);
-    }
-    let replication_factor = u32::try_from(options.nodes)?;
-    schema::create(&stack.contact_points(), KEYSPACE, replication_factor)?;
-    let mut session = Session::start(options, &stack, started, stopping)?;
-    let _environment = session.publish_environment(options)?;
-    session.watch(options)
+    };
+    let environment = settings.environment(&stack)?;
+    let mut session = Session::start(settings.shape, environment, &stack, started, stopping)?;
+    let _entry = session.register(options, &stack)?;
+    session.watch(settings.is_finite())
 }
 
-fn start_servers(options: &Options) -> Result<Stack> {
+/// Starts the servers and creates the tables; `None` if it was asked to stop meanwhile.
+fn start_servers(
+    options: &Options,
+    settings: &Settings,
+    stopping: &Arc<AtomicBool>,
+) -> Result<Option<Stack>> {
     info!("starting kafka and cassandra");
-    let mut builder = Stack::builder().kafka_nodes(options.nodes).cassandra_nodes(options.nodes);
+    let nodes = settings.shape.nodes;
+    let mut builder = Stack::builder()
+        .kafka_nodes(nodes)
+        .cassandra_nodes(nodes)
+        .interrupted_by(Arc::clone(stopping));
     if let Some(folder) = &options.data {
         builder = builder.data_dir(folder);
     }
-    Ok(builder.start()?)
+    let is_stopping = || stopping.load(Ordering::Relaxed);
+    let start = || {
+        let stack = builder.start()?;
+        let replication_factor = u32::try_from(nodes)?;
+        schema::create(&stack.contact_points(), settings.keyspace(), replication_factor)?;
+        Ok(stack)
+    };
+    let outcome: Result<Stack> = thread::scope(|scope| {
+        let starting = scope.spawn(start);
+        // To start them is to wait: who asks to stop meanwhile is answered from here.
+        while !starting.is_finished() && !is_stopping() {
+            thread::sleep(LOOK);
+        }
+        if is_stopping() {
+            info!("stopping");
+        }
+        starting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    match outcome {
+        Err(error) if matches!(error.downcast_ref(), Some(StackError::Interrupted)) => Ok(None),
+        Ok(_) if is_stopping() => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// The programs at work.
 struct Session {
-    settings: Vec<(&'static str, String)>,
+    environment: BTreeMap<String, String>,
     producer: Program,
     consumers: Vec<Program>,
     analytics: Vec<Program>,
@@ -69,25 +104,24 @@ struct Session {
 
 impl Session {
     fn start(
-        options: &Options,
+        shape: Shape,
+        environment: BTreeMap<String, String>,
         stack: &Stack,
         started: Instant,
         stopping: Arc<AtomicBool>,
     ) -> Result<Self> {
         let logs = stack.data_dir().join("logs");
-        let runs = stack.data_dir().join("runs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        let settings = settings(options, stack, &runs);
         let start = |program: &str, name: &str| {
             let log = logs.join(format!("{name}.log"));
-            Program::start(name, &path_of(program)?, settings.clone(), &log)
+            Program::start(name, &path_of(program)?, &environment, &log)
         };
         let producer = start("producer", "producer")?;
-        let several = |program: &str, count: u8| -> Result<Vec<Program>> {
+        let several = |program: &str, count: usize| -> Result<Vec<Program>> {
             (1..=count).map(|number| start(program, &format!("{program}-{number}"))).collect()
         };
-        let consumers = several("consumer", options.consumers)?;
-        let analytics = several("analytics", options.analytics)?;
+        let consumers = several("consumer", shape.consumers)?;
+        let analytics = several("analytics", shape.analytics)?;
         let mut status = Status::new(started, consumers.len(), analytics.len());
         status.say(&format!(
             "kafka {}  cassandra {}  logs {}",
@@ -95,26 +129,24 @@ impl Session {
             stack.contact_points(),
             logs.display()
         ));
-        Ok(Self { settings, producer, consumers, analytics, status, stopping })
+        Ok(Self { environment, producer, consumers, analytics, status, stopping })
     }
 
-    /// Writes where everything is, for the tools that come to look; the file goes when the guard
-    /// does.
-    fn publish_environment(&self, options: &Options) -> Result<Option<EnvironmentFile>> {
-        let Some(path) = &options.environment_file else {
+    /// Says that this pipeline runs, for the tools that come to look, until the entry is dropped.
+    fn register(&self, options: &Options, stack: &Stack) -> Result<Option<Entry>> {
+        let Some(folder) = &options.registry else {
             return Ok(None);
         };
-        let lines: String =
-            self.settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        let write = || {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::write(path, lines)
+        let pipeline = Pipeline {
+            pid: process::id(),
+            data_dir: stack.data_dir().to_path_buf(),
+            environment: self.environment.clone(),
         };
-        write().with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Some(EnvironmentFile(path.clone())))
+        let entry = pipeline.enter(folder);
+        entry.map(Some).with_context(|| format!("cannot write in {}", folder.display()))
     }
 
-    fn watch(&mut self, options: &Options) -> Result<ExitCode> {
+    fn watch(&mut self, is_finite: bool) -> Result<ExitCode> {
         loop {
             if self.stopping.load(Ordering::Relaxed) {
                 self.status.say("stopping");
@@ -128,7 +160,7 @@ impl Session {
                 if !status.success() {
                     bail!("the producer ended: {status}{}", self.producer.last_lines());
                 }
-                if !options.is_finite() {
+                if !is_finite && !self.stopping.load(Ordering::Relaxed) {
                     bail!(
                         "the producer ended before it was asked to{}",
                         self.producer.last_lines()
@@ -167,17 +199,34 @@ impl Session {
 
     fn audit(&mut self) -> Result<ExitCode> {
         self.status.say("the producer is done, auditing");
-        let settings = self.settings.iter().map(|(name, value)| (*name, value.as_str()));
-        // Its verdict is on standard output; its progress would only be between.
-        let mut audit = Command::new(path_of("audit")?);
-        let status = audit.envs(settings).env("LOG_LEVEL", "warn").status()?;
+        // Its verdict is on standard output; its progress would only be between. A group of its
+        // own, so that Ctrl-C is for this process to pass on.
+        let mut audit = Command::new(path_of("audit")?)
+            .envs(&self.environment)
+            .env("LOG_LEVEL", "warn")
+            .process_group(0)
+            .spawn()
+            .context("cannot start the audit")?;
+        let pid = Pid::from_raw(i32::try_from(audit.id()).context("process ids are small")?);
+        let mut told = false;
+        let status = loop {
+            if let Some(status) = audit.try_wait()? {
+                break status;
+            }
+            if self.stopping.load(Ordering::Relaxed) && !told {
+                self.status.say("stopping");
+                kill(pid, Signal::SIGTERM).context("cannot stop the audit")?;
+                told = true;
+            }
+            thread::sleep(LOOK);
+        };
         let code = status.code().ok_or_else(|| anyhow!("the audit ended: {status}"))?;
         Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
     }
 
     fn stop_readers(&mut self, code: ExitCode) -> Result<ExitCode> {
         for program in self.consumers.iter().chain(&self.analytics) {
-            program.signal(nix::sys::signal::Signal::SIGTERM)?;
+            program.signal(Signal::SIGTERM)?;
         }
         for program in self.consumers.iter_mut().chain(&mut self.analytics) {
             let status = program.wait(STOP_TIMEOUT)?;
@@ -194,44 +243,12 @@ fn ended_well(name: &str, status: ExitStatus) -> Result<()> {
     Ok(())
 }
 
-/// What every program is told.
-fn settings(options: &Options, stack: &Stack, runs: &Path) -> Vec<(&'static str, String)> {
-    let mut settings = vec![
-        ("KAFKA_BOOTSTRAP_SERVERS", stack.bootstrap_servers()),
-        ("KAFKA_REPLICATION_FACTOR", options.nodes.to_string()),
-        ("CASSANDRA_CONTACT_POINTS", stack.contact_points()),
-        ("CASSANDRA_KEYSPACE", KEYSPACE.into()),
-        ("IOT_NUM_SENSORS", options.sensors.to_string()),
-        ("PRODUCER_TARGET_RATE", options.rate.clone()),
-        ("PRODUCER_SEED", options.seed.to_string()),
-        ("PRODUCER_REPORT_DIR", runs.display().to_string()),
-        ("PRODUCER_PROGRESS_INTERVAL_SEC", "1".into()),
-        ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
-        ("ANALYTICS_PROGRESS_INTERVAL_SEC", "1".into()),
-        ("AUDIT_REPORT_DIR", runs.display().to_string()),
-    ];
-    let limits = [("PRODUCER_FOR_SEC", options.seconds), ("PRODUCER_READINGS", options.readings)];
-    let limits = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?.to_string())));
-    settings.extend(limits);
-    settings
-}
-
 /// The programs lie beside this one.
-fn path_of(program: &str) -> Result<PathBuf> {
+pub(crate) fn path_of(program: &str) -> Result<PathBuf> {
     let here = env::current_exe().context("this program does not know where it is")?;
     let path = here.with_file_name(program);
     if !path.is_file() {
         bail!("{} is missing: start with `cargo xtask up`, which builds it", path.display());
     }
     Ok(path)
-}
-
-/// The file of [`Session::publish_environment`]; removed when dropped.
-struct EnvironmentFile(PathBuf);
-
-impl Drop for EnvironmentFile {
-    fn drop(&mut self) {
-        // What is gone need not be removed.
-        let _gone = fs::remove_file(&self.0);
-    }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::running::Misuse;
 use crate::{Workspace, ci, compose, cqlsh, docs, local, mutants, tidy};
 
 #[derive(Debug, Parser)]
@@ -108,13 +109,17 @@ enum Task {
     },
 }
 
-/// Runs the task that the command line names: 0 when it is done, 1 when it failed.
+/// Bad usage (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Runs the task that the command line names: 0 when it is done, 1 when it failed, 64 when it did
+/// not say which of several pipelines it is for.
 pub fn main() -> ExitCode {
     match perform(Cli::parse().task, &Workspace::here()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Misuse>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

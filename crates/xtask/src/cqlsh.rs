@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::running::{self, Need};
 use crate::workspace::cache;
-use crate::{Workspace, command, local};
+use crate::{Workspace, command};
 
 /// Speaks to Cassandra 5.0 and runs on Python 3.8 and later.
 const VERSION: &str = "6.2.2";
@@ -25,7 +26,8 @@ pub(crate) fn open(workspace: &Workspace, arguments: &[OsString]) -> Result<()> 
     } else {
         install()?
     };
-    let given = local::environment(workspace)?;
+    let (data, arguments) = running::split_data(arguments)?;
+    let given = running::environment(workspace, data.as_deref(), needs(&arguments))?;
     let contact_points = match env::var("CASSANDRA_CONTACT_POINTS") {
         Ok(given) => given,
         Err(_) => given.get("CASSANDRA_CONTACT_POINTS").cloned().unwrap_or_default(),
@@ -36,6 +38,14 @@ pub(crate) fn open(workspace: &Workspace, arguments: &[OsString]) -> Result<()> 
         cqlsh.env("CQLSH_HOST", host).env("CQLSH_PORT", port);
     }
     Err(command::become_program(cqlsh.args(arguments)))
+}
+
+/// A cqlsh that is told where to connect needs no pipeline.
+fn needs(arguments: &[OsString]) -> Need {
+    let is_told = env::var_os("CQLSH_HOST").is_some()
+        || env::var_os("CASSANDRA_CONTACT_POINTS").is_some()
+        || arguments.iter().any(|word| word == "--help" || word == "-h" || word == "--version");
+    if is_told { Need::Nothing } else { Need::Servers }
 }
 
 fn first_contact_point(list: &str) -> Result<(&str, &str)> {

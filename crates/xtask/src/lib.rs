@@ -11,6 +11,7 @@ mod deny;
 mod docs;
 mod local;
 mod mutants;
+mod running;
 mod tidy;
 mod workspace;
 

@@ -1,17 +1,15 @@
 //! The pipeline on this machine: builds the programs, then hands over to them.
 
-use std::collections::BTreeMap;
-use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use localstack::Server;
 use localstack::tools::{self, Tool};
 use serde_json::Value;
 
+use crate::running::{self, Need};
+use crate::workspace::RELEASED_PACKAGES;
 use crate::{Workspace, command};
 
 /// The programs of the pipeline, in the order of the reference page.
@@ -21,29 +19,34 @@ pub(crate) const PROGRAMS: [&str; 7] =
 /// Starts servers, producer and consumers; returns only if that failed.
 pub(crate) fn up(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     build_all(workspace)?;
-    let environment = workspace.local_environment();
-    if let Some(folder) = environment.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-    }
     // Paths among the arguments are relative to where the caller stands.
     let mut up = Command::new(workspace.program("up"));
-    up.arg("--environment-file").arg(environment);
+    up.arg("--registry").arg(workspace.registry());
     Err(command::become_program(up.args(arguments)))
 }
 
-/// Runs one of the programs on the running pipeline; returns only if that failed.
+/// Runs one of the programs on a running pipeline; returns only if that failed.
 pub(crate) fn program(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result<()> {
+    let (data, arguments) = running::split_data(arguments)?;
+    // Before the build: who has to choose need not wait.
+    let environment = running::environment(workspace, data.as_deref(), needs(name, &arguments))?;
     workspace.build_release(&[name])?;
     let mut program = Command::new(workspace.program(name));
-    program.args(arguments).envs(environment(workspace)?);
+    program.args(arguments).envs(environment);
     Err(command::become_program(&mut program))
+}
+
+/// Tells what a program called in this way needs of a running pipeline.
+fn needs(name: &str, arguments: &[OsString]) -> Need {
+    const ONLY_SAY: [&str; 4] = ["--help", "-h", "--version", "-V"];
+    let only_says = arguments.iter().any(|word| ONLY_SAY.iter().any(|flag| word == flag));
+    let simulates = name == "fleet" || arguments.first().is_some_and(|word| word == "score");
+    if only_says || simulates { Need::Nothing } else { Need::Servers }
 }
 
 /// Plays the fault matrix; returns only if that failed.
 pub(crate) fn chaos(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     build_all(workspace)?;
-    workspace.build_release(&["e2e"])?;
     let mut chaos = Command::new(workspace.program("chaos"));
     Err(command::become_program(chaos.args(arguments)))
 }
@@ -57,7 +60,6 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
         return Err(command::become_program(bench.args(arguments)));
     }
     build_all(workspace)?;
-    workspace.build_release(&["bench"])?;
     bench.arg("run").args(arguments.iter().skip(usize::from(action == "run")));
     for path in micro_benchmarks(workspace)? {
         bench.arg("--micro").arg(path);
@@ -69,9 +71,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
 fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
     let mut cargo = workspace.cargo(&["bench", "--no-run", "--message-format", "json"]);
     // What explains a failure goes to the terminal, not into the messages.
-    cargo
-        .args(["--quiet", "--benches", "--package", "domain", "--package", "consumer"])
-        .args(["--package", "analytics"]);
+    cargo.args(["--quiet", "--bench", "*"]).args(RELEASED_PACKAGES);
     let messages = command::output(&mut cargo)?;
     let paths = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
@@ -84,30 +84,14 @@ fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
 /// Runs all tests, or those whose name contains one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     build_all(workspace)?;
-    workspace.build_release(&["bench"])?;
     let mut test = workspace.cargo(&["test", "--workspace", "--"]);
     command::run(test.args(filters))
 }
 
-/// Reads where the running `up` has its servers; what the caller's environment sets is left out.
-pub(crate) fn environment(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let path = workspace.local_environment();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let pairs = text.lines().filter_map(|line| line.split_once('='));
-    let unset = pairs.filter(|(name, _)| env::var_os(name).is_none());
-    Ok(unset.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-}
-
-/// Builds the programs of the pipeline and what starts it, once all tools for that are there.
+/// Builds all programs, once all tools for that are there.
 fn build_all(workspace: &Workspace) -> Result<()> {
     let mut tools = tools::required(&[Server::Kafka, Server::Cassandra]);
     tools.push(Tool::CCompiler);
     tools::check(&tools)?;
-    let mut packages = PROGRAMS.to_vec();
-    packages.push("up");
-    workspace.build_release(&packages)
+    workspace.build_release(&[])
 }

@@ -9,6 +9,12 @@ use anyhow::{Context, Result};
 
 use crate::command;
 
+/// The packages that every release build selects, whatever it then builds of them.
+///
+/// Cargo gives a dependency the features that the selected packages ask for: with `--package
+/// report` the same libraries would be compiled once more, with fewer features.
+pub(crate) const RELEASED_PACKAGES: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
 /// A checkout and its build output.
 #[derive(Debug)]
 pub struct Workspace {
@@ -43,9 +49,9 @@ impl Workspace {
         self.target.join("release").join(name)
     }
 
-    /// Returns the file in which a running `up` says where its servers are, one `KEY=VALUE` a line.
-    pub fn local_environment(&self) -> PathBuf {
-        self.target.join("local/env")
+    /// Returns the folder in which each running `up` has a file.
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.target.join("local")
     }
 
     /// Prepares a command that runs in the root of the checkout.
@@ -62,13 +68,22 @@ impl Workspace {
         command
     }
 
-    /// Builds programs as they are released.
-    pub fn build_release(&self, packages: &[&str]) -> Result<()> {
+    /// Builds programs as they are released; all of them, if none is named.
+    pub fn build_release(&self, programs: &[&str]) -> Result<()> {
+        command::run(&mut self.release_build(programs))
+    }
+
+    /// Prepares that build.
+    pub fn release_build(&self, programs: &[&str]) -> Command {
         let mut cargo = self.cargo(&["build", "--release"]);
-        for package in packages {
-            cargo.args(["--package", package]);
+        cargo.args(RELEASED_PACKAGES);
+        if programs.is_empty() {
+            cargo.arg("--bins");
         }
-        command::run(&mut cargo)
+        for program in programs {
+            cargo.args(["--bin", program]);
+        }
+        cargo
     }
 
     /// Lists all files of the checkout that git tracks, or would if they were added.

@@ -1,9 +1,11 @@
 //! How long `cargo xtask up` takes from nothing to the first row.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use localstack::registry;
 use tokio::runtime::Builder;
 
 use crate::bench::{Bench, END_TIMEOUT};
@@ -43,12 +45,9 @@ impl Case for StartUp {
     }
 
     fn run(&mut self, bench: &mut Bench, _: &Variant) -> Result<Sample> {
-        let environment = bench.folder().join("up.env");
-        if environment.exists() {
-            std::fs::remove_file(&environment)?;
-        }
+        let registry = bench.folder().join("up");
         let mut command = Command::new(bench.program("up")?);
-        command.arg("--environment-file").arg(&environment);
+        command.arg("--registry").arg(&registry);
         let start = Instant::now();
         let mut up = bench.spawn_plain("up", command)?;
         let mut published_s = None;
@@ -63,7 +62,7 @@ impl Case for StartUp {
                 bail!("no row after {FIRST_ROW_TIMEOUT:?}{}", up.last_lines());
             }
             if database.is_none()
-                && let Some(contact_points) = contact_points(&environment)
+                && let Some(contact_points) = contact_points(&registry)?
             {
                 published_s = Some(start.elapsed().as_secs_f64());
                 database = Some(runtime.block_on(Database::connect(&contact_points))?);
@@ -87,8 +86,8 @@ impl Case for StartUp {
 }
 
 /// Returns Cassandra's address, once `up` has said where everything is.
-fn contact_points(environment: &std::path::Path) -> Option<String> {
-    let text = std::fs::read_to_string(environment).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("CASSANDRA_CONTACT_POINTS="))?;
-    Some(line.to_owned())
+fn contact_points(registry: &Path) -> Result<Option<String>> {
+    let running = registry::running(registry)?;
+    let environment = running.first().map(|pipeline| &pipeline.environment);
+    Ok(environment.and_then(|values| values.get("CASSANDRA_CONTACT_POINTS").cloned()))
 }

@@ -23,5 +23,6 @@ mod reports_are_readable;
 mod silence_closes_windows;
 mod the_benchmark_measures;
 mod up_leaves_nothing_behind;
+mod up_takes_every_setting;
 mod what_cannot_be_read_is_named;
 mod windows_survive_kills;

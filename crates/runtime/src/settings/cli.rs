@@ -10,6 +10,8 @@ use super::{Described, Reader, reference};
 
 /// The subcommand that the reference page is made with.
 const SETTINGS: &str = "settings";
+/// The subcommand that starts nothing.
+const CHECK: &str = "check";
 
 /// What the command line shows of a program, or of one of its actions.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub enum Invocation {
         /// The values.
         values: BTreeMap<String, String>,
     },
+    /// Say which settings there are and which of these values are refused.
+    Check(BTreeMap<String, String>),
     /// Ask a running process whether it is healthy.
     Healthcheck(BTreeMap<String, String>),
     /// Print this, the help or the reference of the settings, and end well.
@@ -94,6 +98,7 @@ pub fn invocation(
         }
     }
     match (chosen, action) {
+        (Some((CHECK, _)), None) => Invocation::Check(values),
         (Some(_), None) => Invocation::Healthcheck(values),
         _ => Invocation::Run { action: action.map(|(place, ..)| place), values },
     }
@@ -107,10 +112,17 @@ fn command(program: &Face) -> Command {
     );
     let command = command.subcommands(program.actions.iter().map(face_command));
     if !program.settings.is_empty() {
-        return command.disable_help_subcommand(true).subcommand(
-            Command::new("healthcheck")
-                .about("Ask the running process, at HEALTH_ADDRESS, whether it is healthy"),
-        );
+        return command
+            .disable_help_subcommand(true)
+            .subcommand(
+                Command::new("healthcheck")
+                    .about("Ask the running process, at HEALTH_ADDRESS, whether it is healthy"),
+            )
+            .subcommand(
+                Command::new(CHECK)
+                    .about("Check the settings in the environment, list all with their flags")
+                    .hide(true),
+            );
     }
     command
         .subcommand_required(true)

@@ -145,5 +145,6 @@ fn a_service_does_other_things_on_request() {
     assert!(matches!(invoke(&[]), Invocation::Run { action: None, .. }));
     assert!(matches!(invoke(&["clear"]), Invocation::Run { action: Some(0), .. }));
     assert!(matches!(invoke(&["healthcheck"]), Invocation::Healthcheck(_)));
+    assert!(matches!(invoke(&["check"]), Invocation::Check(_)));
     assert!(matches!(invoke(&["--nonsense"]), Invocation::Misuse(_)));
 }
