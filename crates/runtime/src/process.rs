@@ -239,7 +239,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// Returns the environment; what is no UTF-8 in it is replaced, for the setting's own rule to
 /// judge.
-fn environment() -> BTreeMap<String, String> {
+pub fn environment() -> BTreeMap<String, String> {
     let text = |value: OsString| value.to_string_lossy().into_owned();
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }

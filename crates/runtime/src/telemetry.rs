@@ -64,6 +64,11 @@ pub(crate) fn init(settings: &TelemetrySettings) {
 /// (no-color.org) is set.
 pub fn is_coloured() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    io::stderr().is_terminal() && !is_dumb && !is_set("NO_COLOR")
+    obeys_escape_codes() && !is_set("NO_COLOR")
+}
+
+/// Tells whether standard error is a terminal that obeys escape codes; `TERM=dumb` names one that
+/// does not.
+pub fn obeys_escape_codes() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }

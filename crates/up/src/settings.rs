@@ -2,7 +2,6 @@
 //! the programs before anything starts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -12,7 +11,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::ArgMatches;
 use localstack::{Stack, data_dir_problem};
-use runtime::process::EXIT_USAGE;
+use runtime::process::{EXIT_USAGE, environment};
 
 use crate::options::Options;
 use crate::session::path_of;
@@ -126,12 +125,10 @@ impl Settings {
     }
 
     fn take_environment(&mut self, catalogue: &Catalogue) {
-        for name in &catalogue.names {
-            let Some(value) = env::var_os(name) else { continue };
-            let value = value.to_string_lossy().into_owned();
+        for (name, value) in environment() {
             // An empty variable counts as not set, as it does for the programs.
-            if !value.trim().is_empty() {
-                self.given.insert(name.clone(), Given { value, by: name.clone() });
+            if catalogue.names.contains(&name) && !value.trim().is_empty() {
+                self.given.insert(name.clone(), Given { value, by: name });
             }
         }
     }

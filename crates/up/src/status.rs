@@ -1,10 +1,10 @@
 //! What a person sees while the pipeline runs: one live line on a terminal, plain lines otherwise.
 
-use std::env;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
+use runtime::telemetry::obeys_escape_codes;
 use up::LogLine;
 
 /// Time between two plain lines.
@@ -56,12 +56,10 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn new(started: Instant, consumers: usize, analytics: usize) -> Self {
-        let terminal = Term::stderr();
-        let is_dumb = env::var_os("TERM").is_some_and(|name| name == "dumb");
         Self {
             started,
-            live: terminal.is_term() && !is_dumb,
-            terminal,
+            live: obeys_escape_codes(),
+            terminal: Term::stderr(),
             shown: None,
             columns: 0,
             first_row: false,

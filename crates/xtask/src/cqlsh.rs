@@ -21,20 +21,20 @@ const DEFAULT_CONTACT_POINT: &str = "localhost:9042";
 /// Host and port of the running pipeline are what cqlsh starts from; arguments and `CQLSH_HOST`
 /// win.
 pub(crate) fn open(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let (data, arguments) = running::split_data(arguments)?;
+    let given = running::environment(workspace, data.as_deref(), needs(&arguments))?;
     let program = if command::succeeds(Command::new("cqlsh").arg("--version")) {
         "cqlsh".into()
     } else {
         install()?
     };
-    let (data, arguments) = running::split_data(arguments)?;
-    let given = running::environment(workspace, data.as_deref(), needs(&arguments))?;
-    let contact_points = match env::var("CASSANDRA_CONTACT_POINTS") {
-        Ok(given) => given,
-        Err(_) => given.get("CASSANDRA_CONTACT_POINTS").cloned().unwrap_or_default(),
+    let contact_points = match given.get("CASSANDRA_CONTACT_POINTS") {
+        Some(running) => running.clone(),
+        None => env::var("CASSANDRA_CONTACT_POINTS").unwrap_or_default(),
     };
     let (host, port) = first_contact_point(&contact_points)?;
     let mut cqlsh = Command::new(program);
-    if env::var_os("CQLSH_HOST").is_none() {
+    if data.is_some() || env::var_os("CQLSH_HOST").is_none() {
         cqlsh.env("CQLSH_HOST", host).env("CQLSH_PORT", port);
     }
     Err(command::become_program(cqlsh.args(arguments)))

@@ -49,8 +49,9 @@ fn no_folder() -> Misuse {
     Misuse("--data wants the folder of a running pipeline".into())
 }
 
-/// Returns the settings of the pipeline on the folder `data`, or of the only one that runs; what
-/// the caller's environment sets is left out. Fails where there is more than one to choose from.
+/// Returns the settings of the pipeline on the folder `data`, all of them, or of the only one that
+/// runs, without those that the caller's environment sets. Fails where there is more than one to
+/// choose from.
 pub(crate) fn environment(
     workspace: &Workspace,
     data: Option<&Path>,
@@ -64,8 +65,11 @@ pub(crate) fn environment(
     let Some(pipeline) = choose(&running, data, need)? else {
         return Ok(BTreeMap::new());
     };
-    let unset = pipeline.environment.iter().filter(|(name, _)| env::var_os(name).is_none());
-    Ok(unset.map(|(name, value)| (name.clone(), value.clone())).collect())
+    let mut environment = pipeline.environment.clone();
+    if data.is_none() {
+        environment.retain(|name, _| env::var_os(name).is_none());
+    }
+    Ok(environment)
 }
 
 fn choose<'a>(
