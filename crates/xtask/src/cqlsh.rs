@@ -43,7 +43,6 @@ pub(crate) fn open(workspace: &Workspace, arguments: &[OsString]) -> Result<()> 
 /// A cqlsh that is told where to connect needs no pipeline.
 fn needs(arguments: &[OsString]) -> Need {
     let is_told = env::var_os("CQLSH_HOST").is_some()
-        || env::var_os("CASSANDRA_CONTACT_POINTS").is_some()
         || arguments.iter().any(|word| word == "--help" || word == "-h" || word == "--version");
     if is_told { Need::Nothing } else { Need::Servers }
 }

@@ -52,16 +52,21 @@ fn no_folder() -> Misuse {
 /// Returns the settings of the pipeline on the folder `data`, all of them, or of the only one that
 /// runs, without those that the caller's environment sets. Fails where there is more than one to
 /// choose from.
+///
+/// A caller whose environment has an address of its own, and who names no folder, gets none: the
+/// topics and keyspaces of one pipeline say nothing about another's servers.
 pub(crate) fn environment(
     workspace: &Workspace,
     data: Option<&Path>,
     need: Need,
 ) -> Result<BTreeMap<String, String>> {
+    let elsewhere = ADDRESSES.iter().any(|name| env::var_os(name).is_some());
+    if elsewhere && data.is_none() {
+        return Ok(BTreeMap::new());
+    }
     let folder = workspace.registry();
     let running =
         registry::running(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let elsewhere = ADDRESSES.iter().all(|name| env::var_os(name).is_some());
-    let need = if elsewhere { Need::Nothing } else { need };
     let Some(pipeline) = choose(&running, data, need)? else {
         return Ok(BTreeMap::new());
     };
