@@ -35,7 +35,7 @@ fn a_partition_with_records_that_stands_still_is_looked_into_and_then_unhealthy(
     let start = Instant::now();
     let mut monitor = watching(5, 9, start);
     monitor.observe([(0, None)], true, start);
-    assert_eq!(monitor.to_probe(start + STALLED_AFTER - SECOND), []);
+    assert_eq!(monitor.to_probe(start + STALLED_AFTER.checked_sub(SECOND).unwrap()), []);
     let stalled = start + STALLED_AFTER;
     assert_eq!(monitor.to_probe(stalled), [(0, 5)]);
     assert_eq!(monitor.to_probe(stalled + SECOND), [], "not again so soon");
@@ -105,7 +105,7 @@ fn brokers_group_and_commits_have_their_time() {
     let start = Instant::now();
     let mut monitor = Monitor::new(TOPIC, start);
     monitor.reported("inconsistent protocol".into());
-    assert_eq!(monitor.impediment(start + OUTSIDE_GROUP_MAX - SECOND), None);
+    assert_eq!(monitor.impediment(start + OUTSIDE_GROUP_MAX.checked_sub(SECOND).unwrap()), None);
     let why = monitor.impediment(start + OUTSIDE_GROUP_MAX).unwrap();
     assert_eq!(why, "outside of the consumer group for 60 s: inconsistent protocol");
 
