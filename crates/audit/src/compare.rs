@@ -9,6 +9,7 @@ use domain::reading::Location;
 use domain::simulation::report::RunState;
 use domain::simulation::schedule::NS_PER_MS;
 use domain::simulation::{FateCounts, RunReport, SimulatedReading, Simulation};
+use domain::write_timestamp;
 
 use crate::bitmap::Bitmap;
 
@@ -29,6 +30,8 @@ pub(crate) struct Row<'a> {
     pub(crate) status: Option<&'a str>,
     pub(crate) lat: Option<f64>,
     pub(crate) lon: Option<f64>,
+    /// Of the value, in epoch microseconds.
+    pub(crate) write_timestamp_us: Option<i64>,
 }
 
 /// What a row turns out to be.
@@ -200,14 +203,17 @@ impl Expectation {
     fn compare_cells(&self, row: &Row<'_>, reading: &SimulatedReading) -> Option<Mismatch> {
         let fleet = self.simulation.fleet();
         let value = reading.measurement.value.to_f64();
-        let unit = fleet.kind_of(reading.sensor).unit();
-        let status = reading.measurement.status.name();
-        let Location { lat, lon } = fleet.site_of(reading.sensor).location();
+        let kind = fleet.kind_of(reading.sensor);
+        let (unit, status) = (kind.unit(), reading.measurement.status.name());
+        let location @ Location { lat, lon } = fleet.site_of(reading.sensor).location();
+        let measured = reading.measurement.status;
+        let written = write_timestamp::reading_us(reading.ts_ms, kind, measured, value, location);
         let same = same_number(row.value, value)
             && row.unit == Some(unit)
             && row.status == Some(status)
             && same_number(row.lat, lat)
-            && same_number(row.lon, lon);
+            && same_number(row.lon, lon)
+            && row.write_timestamp_us == Some(written);
         if same {
             return None;
         }
@@ -217,6 +223,9 @@ impl Expectation {
         differences.compare("status", &status, &row.status.unwrap_or("null"));
         differences.compare_number("lat", lat, row.lat);
         differences.compare_number("lon", lon, row.lon);
+        // Another one lets another version of the row win, and a replay changes the row (I3).
+        let found = row.write_timestamp_us.map_or("null".to_owned(), |us| us.to_string());
+        differences.compare("write timestamp", &written.to_string(), &found);
         differences.mismatch()
     }
 }

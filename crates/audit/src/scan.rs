@@ -50,6 +50,7 @@ type Columns<'a> = (
     Option<&'a str>,
     Option<f64>,
     Option<f64>,
+    Option<i64>,
 );
 
 /// Reads one table.
@@ -109,8 +110,8 @@ impl Scanner {
              AND hour >= ? AND hour < ? ALLOW FILTERING"
         );
         let read = format!(
-            "SELECT site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon \
-             FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
+            "SELECT site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, \
+             WRITETIME(value) FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
         );
         let mut list = prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?;
         // At more replicas Cassandra settles, partition by partition, what each has filtered out,
@@ -354,7 +355,7 @@ fn slices_of(window: &Window) -> impl Iterator<Item = Slice> {
 
 /// Names the columns; `None` for a partition that has a location but no row.
 fn row_of(columns: Columns<'_>) -> Option<Row<'_>> {
-    let (site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon) = columns;
+    let (site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, written) = columns;
     Some(Row {
         site_id,
         hour_ms: hour.0,
@@ -367,6 +368,7 @@ fn row_of(columns: Columns<'_>) -> Option<Row<'_>> {
         status,
         lat,
         lon,
+        write_timestamp_us: written,
     })
 }
 
@@ -426,9 +428,11 @@ mod tests {
             None,
             location.0,
             location.1,
+            None,
         );
         assert_eq!(row_of(full).map(|row| (row.ts_ms, row.value)), Some((5, None)));
-        let empty = ("s", hour, None, None, None, None, None, None, None, location.0, location.1);
+        let (lat, lon) = location;
+        let empty = ("s", hour, None, None, None, None, None, None, None, lat, lon, None);
         assert_eq!(row_of(empty), None);
     }
 }

@@ -2,7 +2,7 @@
 //! hold.
 //!
 //! `reading` and `event` are the data contracts of the two topics, on what `contract` says of both,
-//! `dead_letter` that of the topic beside them, `aggregate` and `alert` those of what is computed
+//! `write_timestamp` which version of a row stays, `dead_letter` that of the topic beside them, `aggregate` and `alert` those of what is computed
 //! from them, and `simulation` the fleet that fills them. Nothing in here reads a clock, a file or
 //! a socket.
 
@@ -16,6 +16,7 @@ pub mod kind;
 pub mod partitioner;
 pub mod reading;
 pub mod simulation;
+pub mod write_timestamp;
 
 pub use aggregate::Aggregate;
 pub use alert::Alert;

@@ -39,6 +39,7 @@ pub(crate) struct StoredRow {
     pub(crate) value: Option<f64>,
     pub(crate) lat: Option<f64>,
     pub(crate) lon: Option<f64>,
+    pub(crate) write_timestamp_us: Option<i64>,
 }
 
 impl StoredRow {
@@ -56,6 +57,7 @@ impl StoredRow {
             status: self.status.as_deref(),
             lat: self.lat,
             lon: self.lon,
+            write_timestamp_us: self.write_timestamp_us,
         }
     }
 }
@@ -66,6 +68,8 @@ pub(crate) fn stored(report: &RunReport, index: u64) -> StoredRow {
     let mut record = Vec::new();
     simulation.encode(&simulation.reading(index), &mut record);
     let reading = domain::Reading::decode(&record).unwrap();
+    let domain::Reading { ts, kind, status, value, location, .. } = reading;
+    let written = domain::write_timestamp::reading_us(ts, kind, status, value, location);
     StoredRow {
         site_id: reading.site_id.into_owned(),
         sensor_id: reading.sensor_id.into_owned(),
@@ -78,5 +82,6 @@ pub(crate) fn stored(report: &RunReport, index: u64) -> StoredRow {
         value: Some(reading.value),
         lat: Some(reading.location.lat),
         lon: Some(reading.location.lon),
+        write_timestamp_us: Some(written),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::reading::Location;
-use domain::{EventKind, Status};
+use domain::{EventKind, Reading, Status, write_timestamp};
 
 use super::ledger::RecordOffset;
 use super::record::{Content, DeadLetter, Record, Rejection, Stream};
@@ -42,6 +42,8 @@ struct Row {
     sensor_id: Span,
     run: Span,
     cells: Cells<Span>,
+    location: Option<Location>,
+    write_timestamp_us: i64,
 }
 
 /// The columns of one row beside its key; `T` is text.
@@ -87,6 +89,10 @@ pub struct RowView<'a> {
     pub seq: i64,
     /// The other columns.
     pub cells: Cells<&'a str>,
+    /// Where the site is; events do not say.
+    pub location: Option<Location>,
+    /// Decides which of several versions of the row stays, in epoch microseconds.
+    pub write_timestamp_us: i64,
 }
 
 /// Readings of one site and hour, or events of one site and day.
@@ -95,7 +101,6 @@ pub struct RowBatch {
     stream: Stream,
     site_id: Arc<str>,
     bucket_ms: i64,
-    location: Option<Location>,
     opened: Instant,
     text: String,
     /// Keys and values as they came, should Cassandra refuse a row.
@@ -110,7 +115,6 @@ impl RowBatch {
             stream,
             site_id,
             bucket_ms,
-            location: None,
             opened: now,
             text: String::new(),
             records: Vec::new(),
@@ -123,16 +127,17 @@ impl RowBatch {
         debug_assert_eq!((self.stream, &*self.site_id), (record.stream, content.site_id()));
         let key = record.key.map(|key| self.keep_bytes(key));
         let value = self.keep_bytes(record.value.unwrap_or_default());
-        let (sensor_id, run, seq, cells) = match content {
+        let (sensor_id, run, seq, cells, location, write_timestamp_us) = match content {
             Content::Reading(reading) => {
-                self.location = Some(reading.location);
-                let (value, unit) = (reading.value, reading.kind.unit());
-                let cells = Cells::Reading { value, unit, status: reading.status };
-                (&reading.sensor_id, &reading.run, reading.seq, cells)
+                let Reading { ts, kind, status, value, location, .. } = *reading;
+                let cells = Cells::Reading { value, unit: kind.unit(), status };
+                let us = write_timestamp::reading_us(ts, kind, status, value, location);
+                (&reading.sensor_id, &reading.run, reading.seq, cells, Some(location), us)
             }
             Content::Event(event) => {
                 let cells = Cells::Event { event: event.event, detail: self.keep(&event.detail) };
-                (&event.sensor_id, &event.run, event.seq, cells)
+                let us = write_timestamp::event_us(event.ts, event.event, &event.detail);
+                (&event.sensor_id, &event.run, event.seq, cells, None, us)
             }
         };
         let run = self.keep_run(run);
@@ -147,6 +152,8 @@ impl RowBatch {
             sensor_id,
             run,
             cells,
+            location,
+            write_timestamp_us,
         });
     }
 
@@ -184,7 +191,6 @@ impl RowBatch {
         [first, second].map(|rows| {
             let site_id = Arc::clone(&self.site_id);
             let mut half = Self::open(self.stream, site_id, self.bucket_ms, self.opened);
-            half.location = self.location;
             for row in rows {
                 let run = half.keep_run(self.slice(row.run));
                 let sensor_id = half.keep(self.slice(row.sensor_id));
@@ -228,9 +234,16 @@ impl RowBatch {
         self.bucket_ms
     }
 
-    /// Returns where the site is, as the newest reading says; events do not say.
-    pub fn location(&self) -> Option<Location> {
-        self.location
+    /// Returns the position of the newest row, whose location is that of the partition: written with
+    /// its row, it has the same write timestamp and expires with it.
+    pub fn newest(&self) -> usize {
+        let mut newest = 0;
+        for (position, row) in self.rows.iter().enumerate() {
+            if row.write_timestamp_us > self.rows[newest].write_timestamp_us {
+                newest = position;
+            }
+        }
+        newest
     }
 
     /// Returns when the oldest record came in.
@@ -262,6 +275,8 @@ impl RowBatch {
             run: self.slice(row.run),
             seq: row.seq,
             cells: row.cells.map_text(|text| self.slice(text)),
+            location: row.location,
+            write_timestamp_us: row.write_timestamp_us,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::reading::Location;
-use domain::{Reading, SensorKind, Status};
+use domain::{Reading, SensorKind, Status, write_timestamp};
 use rustc_hash::FxHashMap;
 
 use super::ledger::{NextOffset, RecordOffset};
@@ -31,6 +31,25 @@ pub struct LatestReading {
     pub offset: RecordOffset,
     /// Whether the registry has to be told of the sensor.
     pub unregistered: bool,
+}
+
+impl LatestReading {
+    /// Returns the write timestamp of its row in `latest`, in epoch microseconds.
+    pub fn write_timestamp_us(&self) -> i64 {
+        write_timestamp::latest_us(self.ts_ms, self.kind, self.status, &self.run, self.seq)
+    }
+
+    /// Tells whether Cassandra would keep a reading and not this one, had both been written.
+    fn gives_way_to(&self, reading: &Reading<'_>) -> bool {
+        if self.ts_ms != reading.ts {
+            return self.ts_ms < reading.ts;
+        }
+        let Reading { kind, status, seq, value, .. } = *reading;
+        let us = write_timestamp::latest_us(reading.ts, kind, status, &reading.run, seq);
+        // Of equal timestamps the greater bytes stay.
+        let order = us.cmp(&self.write_timestamp_us());
+        order.then(value.to_bits().cmp(&self.value.to_bits())).is_ge()
+    }
 }
 
 /// One write to the tables that are kept by site.
@@ -62,7 +81,10 @@ impl SiteWrite {
 pub(super) struct SiteNews {
     /// Where the site was at its last reading since the last write.
     place: Option<Location>,
-    location: Option<(Location, i64)>,
+    /// Where it was at its newest one, by event time, in epoch milliseconds.
+    newest: Option<(Location, i64)>,
+    /// Whether the registry has to be told where it is.
+    has_moved: bool,
     sensors: FxHashMap<Box<str>, LatestReading>,
 }
 
@@ -78,9 +100,15 @@ impl SiteNews {
         // Most readings are of a sensor that was heard of since the last write.
         if self.place != Some(reading.location) {
             self.place = Some(reading.location);
-            if known.site_is_new(reading) {
-                self.location = Some((reading.location, reading.ts));
-            }
+            self.has_moved |= known.site_is_new(reading);
+        }
+        let us = |(location, ts_ms): (Location, i64)| write_timestamp::site_us(ts_ms, location);
+        let here = (reading.location, reading.ts);
+        let is_newer = |(location, ts_ms): (Location, i64)| {
+            ts_ms < reading.ts || ts_ms == reading.ts && us((location, ts_ms)) <= us(here)
+        };
+        if self.newest.is_none_or(is_newer) {
+            self.newest = Some(here);
         }
         let Some(latest) = self.sensors.get_mut(&*reading.sensor_id) else {
             let unregistered = known.sensor_is_new(reading);
@@ -100,7 +128,7 @@ impl SiteNews {
         if latest.kind != reading.kind {
             latest.unregistered |= known.sensor_is_new(reading);
         }
-        if (latest.ts_ms, latest.seq) <= (reading.ts, reading.seq) {
+        if latest.gives_way_to(reading) {
             latest.ts_ms = reading.ts;
             latest.value = reading.value;
             latest.kind = reading.kind;
@@ -123,7 +151,8 @@ impl SiteNews {
         writes: &mut Vec<SiteWrite>,
     ) {
         self.place = None;
-        let mut location = self.location.take();
+        let newest = self.newest.take();
+        let mut location = newest.filter(|_| std::mem::take(&mut self.has_moved));
         let has_to_go = |latest: &LatestReading| {
             latest.unregistered || next.is_none_or(|next| latest.offset.0 < next.0)
         };

@@ -145,7 +145,10 @@ fn events_of_one_site_and_day_are_one_write() {
     assert_eq!(trial.row_counts(), [2, 1, 1], "two days of one site, and another site");
     let Write::Rows(batch) = &trial.under_way[0].1 else { panic!("events are rows") };
     assert_eq!((batch.stream(), batch.site_id()), (Stream::Events, "site-0000"));
-    assert_eq!((batch.bucket_ms(), batch.location()), (START_MS - START_MS % DAY_MS, None));
+    assert_eq!(
+        (batch.bucket_ms(), batch.row(0).unwrap().location),
+        (START_MS - START_MS % DAY_MS, None)
+    );
     let expected = batch::Cells::Event { event: domain::EventKind::Battery, detail: "80" };
     assert_eq!(batch.row(1).unwrap().cells, expected);
     assert_eq!(batch.split()[1].row(0).unwrap().cells, expected, "a half has it too");

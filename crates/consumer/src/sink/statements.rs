@@ -19,7 +19,7 @@ use super::tables::{self, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SI
 
 /// The inserts of one table that is written in batches of many rows.
 pub(super) struct RowStatements {
-    /// For the first row of a batch, which also sets the static columns.
+    /// For the first row in a batch, the newest, which also sets the static columns.
     pub(super) first: PreparedStatement,
     next: PreparedStatement,
     consistency: Consistency,

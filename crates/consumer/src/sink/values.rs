@@ -2,6 +2,7 @@
 //! statements' columns.
 
 use domain::reading::Location;
+use domain::write_timestamp;
 use runtime::cassandra::Lifetime;
 use scylla::serialize::SerializationError;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
@@ -30,12 +31,6 @@ fn double(writer: &mut RowWriter<'_>, value: f64) -> Written {
 
 fn int(writer: &mut RowWriter<'_>, value: i32) -> Written {
     cell(writer, &value.to_be_bytes())
-}
-
-/// The write timestamp is the event time in microseconds: a replay writes the same cells (I3), and
-/// of two readings for the same cell the newer one stays.
-fn write_timestamp(writer: &mut RowWriter<'_>, ts_ms: i64) -> Written {
-    bigint(writer, ts_ms.saturating_mul(1_000))
 }
 
 /// One row of `readings` or `events`.
@@ -70,7 +65,7 @@ impl SerializeRow for RowValues<'_> {
             double(writer, location.lat)?;
             double(writer, location.lon)?;
         }
-        write_timestamp(writer, row.ts_ms)?;
+        bigint(writer, row.write_timestamp_us)?;
         int(writer, lifetime.left_s(row.ts_ms))
     }
 
@@ -79,15 +74,19 @@ impl SerializeRow for RowValues<'_> {
     }
 }
 
-/// Returns the values of a batch of rows, of which the first carries the location, if any does.
+/// Returns the values of a batch of rows, the newest first, which carries the location, if there is
+/// one.
 pub(super) fn rows(batch: &RowBatch, lifetime: Lifetime) -> Vec<RowValues<'_>> {
-    let rows = (0..batch.len()).filter_map(|position| batch.row(position));
-    rows.enumerate()
-        .map(|(position, row)| {
-            let location = batch.location().filter(|_| position == 0);
-            RowValues { batch, row, location, lifetime }
-        })
-        .collect()
+    let newest = batch.newest();
+    let others = (0..batch.len()).filter(|position| *position != newest);
+    let mut rows = Vec::with_capacity(batch.len());
+    for position in std::iter::once(newest).chain(others) {
+        if let Some(row) = batch.row(position) {
+            let location = row.location.filter(|_| position == newest);
+            rows.push(RowValues { batch, row, location, lifetime });
+        }
+    }
+    rows
 }
 
 /// One row of a table that is kept by site.
@@ -124,7 +123,7 @@ impl SerializeRow for SiteValues<'_> {
             SiteRow::Site(location, ts_ms) => {
                 double(writer, location.lat)?;
                 double(writer, location.lon)?;
-                write_timestamp(writer, ts_ms)
+                bigint(writer, write_timestamp::site_us(ts_ms, location))
             }
             SiteRow::Latest(sensor_id, latest) => {
                 text(writer, sensor_id)?;
@@ -134,13 +133,13 @@ impl SerializeRow for SiteValues<'_> {
                 text(writer, latest.status.name())?;
                 text(writer, &latest.run)?;
                 bigint(writer, latest.seq)?;
-                write_timestamp(writer, latest.ts_ms)
+                bigint(writer, latest.write_timestamp_us())
             }
             SiteRow::Sensor(sensor_id, latest) => {
                 text(writer, sensor_id)?;
                 text(writer, latest.kind.name())?;
                 text(writer, latest.kind.unit())?;
-                write_timestamp(writer, latest.ts_ms)
+                bigint(writer, write_timestamp::sensor_us(latest.ts_ms, latest.kind))
             }
         }
     }
@@ -155,6 +154,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
+    use domain::{EventKind, SensorKind, Status};
     use runtime::cassandra::schema::Table;
 
     use super::*;
@@ -211,7 +211,13 @@ mod tests {
             let (first_left_s, first) = first.split_last().unwrap();
             let (replay_left_s, replay) = replay.split_last().unwrap();
             assert_eq!(first, replay);
-            assert_eq!(first.last().unwrap(), &(TS_MS * 1_000).to_be_bytes(), "microseconds");
+            let location = Location { lat: 1.0, lon: 2.0 };
+            let (kind, status) = (SensorKind::Light, Status::Ok);
+            let expected_us = match stream {
+                Stream::Readings => write_timestamp::reading_us(TS_MS, kind, status, 1.5, location),
+                Stream::Events => write_timestamp::event_us(TS_MS, EventKind::Battery, "80"),
+            };
+            assert_eq!(first.last().unwrap(), &expected_us.to_be_bytes(), "microseconds");
             assert_eq!(first_left_s, &86_399_i32.to_be_bytes());
             assert_eq!(replay_left_s, &86_395_i32.to_be_bytes());
         }

@@ -15,6 +15,7 @@ mod misuse_is_named;
 mod no_record_ends_a_program;
 mod nothing_goes_by_in_silence;
 mod nothing_is_lost_under_faults;
+mod one_whole_row_stays;
 mod only_the_row_to_blame_is_refused;
 mod outages_are_waited_out;
 mod producers_share_a_run;

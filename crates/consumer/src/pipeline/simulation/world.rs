@@ -22,8 +22,8 @@ const TIME_TO_LIVE_MS: i64 = 24 * HOUR_MS;
 
 /// Site, hour or day, sensor, event time, run, number.
 type RowKey = (String, i64, String, i64, String, i64);
-/// The other columns in words, write timestamp.
-type Cells = (String, i64);
+/// The other columns in words.
+type Cells = Vec<String>;
 /// A place in Kafka: partition, which of its lives, offset.
 pub(super) type Place = (i32, u32, u64);
 
@@ -43,6 +43,39 @@ pub(super) struct Produced {
     pub(super) value: Option<Vec<u8>>,
     pub(super) fate: Fate,
     row: Option<(RowKey, Cells)>,
+    draft: Option<Draft>,
+}
+
+/// A row as Cassandra has it: each cell with its own write timestamp.
+#[derive(Default)]
+struct StoredRow {
+    cells: Vec<(i64, String)>,
+    /// What was written, with its write timestamp, each version once.
+    versions: BTreeSet<(i64, Cells)>,
+}
+
+impl StoredRow {
+    /// Merges a version in, cell by cell: the later timestamp stays, of equal ones the greater
+    /// value. Returns whether it was written before.
+    fn merge(&mut self, write_timestamp_us: i64, cells: &Cells) -> bool {
+        let version: Vec<_> = cells.iter().map(|cell| (write_timestamp_us, cell.clone())).collect();
+        if self.cells.is_empty() {
+            self.cells = version;
+        } else {
+            for (stored, written) in self.cells.iter_mut().zip(version) {
+                if *stored < written {
+                    *stored = written;
+                }
+            }
+        }
+        !self.versions.insert((write_timestamp_us, cells.clone()))
+    }
+
+    /// Returns whether the row is one of its versions as a whole, the one with the latest timestamp.
+    fn is_whole(&self) -> bool {
+        let cells = self.cells.iter().map(|(_, cell)| cell);
+        self.versions.last().is_some_and(|(_, version)| cells.eq(version))
+    }
 }
 
 impl Produced {
@@ -71,7 +104,7 @@ impl Partition {
 
 /// What a write does once it arrives.
 pub(super) enum Effects {
-    Rows(Vec<(RowKey, Cells)>),
+    Rows(Vec<(RowKey, Cells, i64)>),
     Site { site: String, location: Option<i64>, sensors: Vec<(String, i64, bool)> },
     Letter(Place, Box<DeadLetter>),
 }
@@ -83,8 +116,8 @@ pub(super) struct World {
     /// Batches of more rows are refused as a whole, though each row is fine.
     pub(super) refuse_above: usize,
     sites: u32,
-    expected: BTreeMap<RowKey, Cells>,
-    rows: BTreeMap<RowKey, u64>,
+    expected: BTreeSet<(RowKey, Cells)>,
+    rows: BTreeMap<RowKey, StoredRow>,
     letters: BTreeMap<Place, u64>,
     expired: BTreeSet<Place>,
     latest: BTreeMap<String, i64>,
@@ -99,7 +132,7 @@ impl World {
             records: Vec::new(),
             refuse_above,
             sites,
-            expected: BTreeMap::new(),
+            expected: BTreeSet::new(),
             rows: BTreeMap::new(),
             letters: BTreeMap::new(),
             expired: BTreeSet::new(),
@@ -118,7 +151,8 @@ impl World {
         let site = random.random_range(0..self.sites);
         let count = u32::try_from(self.partitions.len()).expect("a handful");
         let partition = (site % count).cast_signed();
-        let (value, fate, row) = self.draw(site, now_ms, random);
+        let (value, fate, draft) = self.draw(site, now_ms, random);
+        let row = draft.as_ref().map(Draft::row);
         let index = self.records.len();
         let log = self.partition(partition);
         // Compaction and transaction markers leave holes.
@@ -126,10 +160,10 @@ impl World {
         let place = (partition, log.life, log.end);
         log.log.insert(log.end, index);
         log.end += 1;
-        if let Some((key, cells)) = row.clone().filter(|_| !matches!(fate, Fate::Letter(_))) {
-            self.expected.insert(key, cells);
+        if let Some(row) = row.clone().filter(|_| !matches!(fate, Fate::Letter(_))) {
+            self.expected.insert(row);
         }
-        self.records.push(Produced { place, value, fate, row });
+        self.records.push(Produced { place, value, fate, row, draft });
         place
     }
 
@@ -138,15 +172,22 @@ impl World {
         site: u32,
         now_ms: i64,
         random: &mut SmallRng,
-    ) -> (Option<Vec<u8>>, Fate, Option<(RowKey, Cells)>) {
+    ) -> (Option<Vec<u8>>, Fate, Option<Draft>) {
         let again = self.records.len().checked_sub(random.random_range(1..30));
         let prefix = format!("site-{site:04}");
         if let Some(record) = again.and_then(|index| self.records.get(index))
             && record.row.as_ref().is_some_and(|(key, _)| key.0 == prefix)
             && random.random_bool(0.1)
         {
+            if let (Fate::Row, Some(draft)) = (record.fate, &record.draft)
+                && random.random_bool(0.5)
+            {
+                // Another version of the same reading or event.
+                let draft = Draft { version: random.random_range(1..9), ..draft.clone() };
+                return (Some(draft.json()), Fate::Row, Some(draft));
+            }
             // A producer that tries again without idempotence.
-            return (record.value.clone(), record.fate, record.row.clone());
+            return (record.value.clone(), record.fate, record.draft.clone());
         }
         let seq = i64::try_from(self.records.len()).expect("few");
         let mut draft = Draft {
@@ -157,6 +198,7 @@ impl World {
             unit: "lx",
             ts_ms: now_ms - random.random_range(0..200),
             seq,
+            version: 0,
         };
         let fate = draft.spoil(now_ms, random);
         let mut value = draft.json();
@@ -168,7 +210,7 @@ impl World {
             Fate::Letter(Reason::TooLarge) => value.resize(RECORD_BYTES_MAX + 1, b' '),
             _ => {}
         }
-        (Some(value), fate, Some(draft.row()))
+        (Some(value), fate, Some(draft))
     }
 
     /// Works out what a write will do; `life` says which life of the partition it is about.
@@ -180,10 +222,10 @@ impl World {
                 let rows = rows.map(|row| {
                     let (sensor, run) = (row.sensor_id.to_owned(), row.run.to_owned());
                     let key = (site.clone(), batch.bucket_ms(), sensor, row.ts_ms, run, row.seq);
-                    (key, (format!("{:?}", row.cells), row.ts_ms))
+                    (key, in_words(row.cells), row.write_timestamp_us)
                 });
                 let rows: Vec<_> = rows.collect();
-                for ((key, _), offset) in rows.iter().zip(batch.offsets()) {
+                for ((key, ..), offset) in rows.iter().zip(batch.offsets()) {
                     let index = self.partition(partition).log.get(&offset.0).copied();
                     let record = index.filter(|index| self.records[*index].place.1 == life);
                     let Some(record) = record.map(|index| &self.records[index]) else { continue };
@@ -213,7 +255,7 @@ impl World {
     pub(super) fn refuses(&self, effects: &Effects) -> bool {
         match effects {
             Effects::Rows(rows) => {
-                rows.len() > self.refuse_above || rows.iter().any(|(key, _)| is_bad(&key.2))
+                rows.len() > self.refuse_above || rows.iter().any(|(key, ..)| is_bad(&key.2))
             }
             Effects::Site { sensors, .. } => {
                 sensors.len() > self.refuse_above || sensors.iter().any(|(id, ..)| is_bad(id))
@@ -227,12 +269,11 @@ impl World {
         let mut repeated = 0;
         match effects {
             Effects::Rows(rows) => {
-                for (key, cells) in rows {
-                    let expected = self.expected.get(key);
-                    assert_eq!(expected, Some(cells), "I2, I3: phantom or corrupt row {key:?}");
-                    let writes = self.rows.entry(key.clone()).or_default();
-                    repeated += u64::from(*writes > 0);
-                    *writes += 1;
+                for (key, cells, write_timestamp_us) in rows {
+                    let is_expected = self.expected.contains(&(key.clone(), cells.clone()));
+                    assert!(is_expected, "I2, I3: phantom or corrupt row {key:?} {cells:?}");
+                    let row = self.rows.entry(key.clone()).or_default();
+                    repeated += u64::from(row.merge(*write_timestamp_us, cells));
                 }
             }
             Effects::Site { site, location, sensors } => {
@@ -281,7 +322,9 @@ impl World {
     }
 
     fn has_row(&self, record: &Produced) -> bool {
-        record.row.as_ref().is_some_and(|(key, _)| self.rows.contains_key(key))
+        let Some((key, cells)) = &record.row else { return false };
+        let row = self.rows.get(key);
+        row.is_some_and(|row| row.versions.iter().any(|(_, version)| version == cells))
     }
 
     fn is_accounted(&self, record: &Produced) -> bool {
@@ -346,6 +389,10 @@ impl World {
             };
             assert!(!wrong, "{place:?} {fate:?} became something else as well");
         }
+        for (key, row) in &self.rows {
+            let StoredRow { cells, versions } = row;
+            assert!(row.is_whole(), "I3: {key:?} is {cells:?}, a mixture of {versions:?}");
+        }
     }
 
     /// Deletes a partition and makes it anew, from offset 0.
@@ -362,7 +409,18 @@ fn is_bad(sensor: &str) -> bool {
     sensor.ends_with("bad")
 }
 
+/// Returns the cells of a row outside of its key.
+fn in_words(cells: batch::Cells<&str>) -> Cells {
+    match cells {
+        batch::Cells::Reading { value, unit, status } => {
+            vec![value.to_string(), unit.to_owned(), status.to_string()]
+        }
+        batch::Cells::Event { event, detail } => vec![event.to_string(), detail.to_owned()],
+    }
+}
+
 /// A reading or an event before it is bytes.
+#[derive(Clone, Debug)]
 struct Draft {
     stream: Stream,
     site: String,
@@ -371,9 +429,19 @@ struct Draft {
     unit: &'static str,
     ts_ms: i64,
     seq: i64,
+    /// Other versions have the same key and other cells.
+    version: u8,
 }
 
 impl Draft {
+    /// Returns what differs between versions: both cells move, in opposite directions by bytes.
+    fn cells(&self) -> (i64, Status, EventKind) {
+        let version = usize::from(self.version);
+        let status = Status::ALL[version % Status::ALL.len()];
+        let event = EventKind::ALL[(5 + version) % EventKind::ALL.len()];
+        (self.seq - i64::from(self.version), status, event)
+    }
+
     /// Makes some records others than good ones; returns what must become of it.
     fn spoil(&mut self, now_ms: i64, random: &mut SmallRng) -> Fate {
         match random.random_range(0..100) {
@@ -419,38 +487,38 @@ impl Draft {
 
     fn json(&self) -> Vec<u8> {
         let Self { stream, site, kind, unit, ts_ms, seq, .. } = self;
+        let (value, status, event) = self.cells();
         let sensor_id = self.sensor_id();
         let both = format!(
             r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","ts":{ts_ms},"seq":{seq},"run":"r","#
         );
         let own = match stream {
             Stream::Readings => format!(
-                r#""kind":"{kind}","value":{seq},"unit":"{unit}","status":"ok",
+                r#""kind":"{kind}","value":{value},"unit":"{unit}","status":"{status}",
                 "location":{{"lat":1.5,"lon":2.5}}}}"#
             ),
             Stream::Events => {
-                let event = if *kind == "light" { "battery" } else { kind };
+                let event = if *kind == "light" { event.name() } else { kind };
                 let pad = if *unit == "lx" { 0 } else { 300 };
-                format!(r#""event":"{event}","detail":"{seq}{:pad$}"}}"#, "")
+                format!(r#""event":"{event}","detail":"{value}{:pad$}"}}"#, "")
             }
         };
         (both + &own).into_bytes()
     }
 
     fn row(&self) -> (RowKey, Cells) {
+        let (value, status, event) = self.cells();
+        let detail = value.to_string();
         let (bucket, cells) = match self.stream {
             Stream::Readings => {
-                let (value, unit, status) = (self.seq as f64, "lx", Status::Ok);
+                let (value, unit) = (value as f64, "lx");
                 (HOUR_MS, batch::Cells::Reading { value, unit, status })
             }
-            Stream::Events => {
-                let (event, detail) = (EventKind::Battery, self.seq.to_string());
-                (DAY_MS, batch::Cells::Event { event, detail })
-            }
+            Stream::Events => (DAY_MS, batch::Cells::Event { event, detail: detail.as_str() }),
         };
         let bucket_ms = self.ts_ms - self.ts_ms.rem_euclid(bucket);
         let key =
             (self.site.clone(), bucket_ms, self.sensor_id(), self.ts_ms, "r".to_owned(), self.seq);
-        (key, (format!("{cells:?}"), self.ts_ms))
+        (key, in_words(cells))
     }
 }
