@@ -2,9 +2,9 @@
 //! hold.
 //!
 //! `reading` and `event` are the data contracts of the two topics, on what `contract` says of both,
-//! `write_timestamp` which version of a row stays, `dead_letter` that of the topic beside them, `aggregate` and `alert` those of what is computed
-//! from them, and `simulation` the fleet that fills them. Nothing in here reads a clock, a file or
-//! a socket.
+//! `write_timestamp` says which version of a row stays, `dead_letter` is the contract of the topic
+//! beside them, `aggregate` and `alert` those of what is computed from them, and `simulation` the
+//! fleet that fills them. Nothing in here reads a clock, a file or a socket.
 
 pub mod aggregate;
 pub mod alert;

@@ -2,9 +2,9 @@
 //! several versions of a row Cassandra keeps one whole, whoever writes them in whatever order
 //! (docs/data-contract.md#which-version-of-a-row-stays).
 //!
-//! Cassandra merges cell by cell. Of two cells with the same timestamp it keeps the one that expires
-//! later, which depends on when it was written, then the one with the greater bytes. So versions
-//! with different cells need different timestamps, or may differ in one cell only.
+//! Cassandra merges cell by cell. Of two cells with the same timestamp it keeps the one that
+//! expires later, which depends on when it was written, then the one with the greater bytes. So
+//! versions with different cells need different timestamps, or may differ in one cell only.
 
 use crate::event::EventKind;
 use crate::reading::Location;

@@ -234,8 +234,8 @@ impl RowBatch {
         self.bucket_ms
     }
 
-    /// Returns the position of the newest row, whose location is that of the partition: written with
-    /// its row, it has the same write timestamp and expires with it.
+    /// Returns the position of the newest row, whose location is that of the partition: written
+    /// with its row, it has the same write timestamp and expires with it.
     pub fn newest(&self) -> usize {
         let mut newest = 0;
         for (position, row) in self.rows.iter().enumerate() {

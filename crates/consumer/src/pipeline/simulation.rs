@@ -3,6 +3,7 @@
 //!
 //! A seed decides everything. docs/testing.md says how to read one that fails.
 
+mod draft;
 mod group;
 mod member;
 mod servers;

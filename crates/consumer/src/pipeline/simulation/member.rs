@@ -10,9 +10,10 @@ use std::ops::Range;
 use super::super::ledger::RecordOffset;
 use super::super::record::{DeadLetter, Record};
 use super::super::{Accepted, Commit, Ended, Epoch, Limits, Pipeline, Ticket, Write};
+use super::draft::Fate;
 use super::group::{Group, MemberId};
 use super::servers::{Servers, Timing};
-use super::world::{Fate, KEY, START_MS, TIME_TO_LIVE};
+use super::world::{KEY, START_MS, TIME_TO_LIVE};
 
 /// Most records taken in a turn, as in `source.rs`.
 const RECORDS_PER_TURN_MAX: usize = 256;

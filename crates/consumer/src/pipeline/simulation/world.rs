@@ -6,36 +6,19 @@ use std::time::Duration;
 
 use domain::contract::RECORD_BYTES_MAX;
 use domain::dead_letter::Reason;
-use domain::hour::{DAY_MS, HOUR_MS};
-use domain::{EventKind, Status};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use super::super::Write;
-use super::super::batch;
 use super::super::record::{DeadLetter, Stream};
+use super::draft::{Cells, Draft, Fate, RowKey, in_words};
 
 /// Time of day at which every simulation starts, epoch milliseconds.
 pub(super) const START_MS: i64 = 1_764_000_000_000;
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_hours(24);
-const TIME_TO_LIVE_MS: i64 = 24 * HOUR_MS;
 
-/// Site, hour or day, sensor, event time, run, number.
-type RowKey = (String, i64, String, i64, String, i64);
-/// The other columns in words.
-type Cells = Vec<String>;
 /// A place in Kafka: partition, which of its lives, offset.
 pub(super) type Place = (i32, u32, u64);
-
-/// What must become of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Row,
-    Letter(Reason),
-    Expired,
-    /// It expires during the simulation: a row or nothing.
-    RowOrExpired,
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Produced {
@@ -71,7 +54,7 @@ impl StoredRow {
         !self.versions.insert((write_timestamp_us, cells.clone()))
     }
 
-    /// Returns whether the row is one of its versions as a whole, the one with the latest timestamp.
+    /// Returns whether the row is one of its versions as a whole, that with the latest timestamp.
     fn is_whole(&self) -> bool {
         let cells = self.cells.iter().map(|(_, cell)| cell);
         self.versions.last().is_some_and(|(_, version)| cells.eq(version))
@@ -407,118 +390,4 @@ pub(super) const KEY: [u8; 3] = *b"key";
 /// A sensor whose rows Cassandra refuses.
 fn is_bad(sensor: &str) -> bool {
     sensor.ends_with("bad")
-}
-
-/// Returns the cells of a row outside of its key.
-fn in_words(cells: batch::Cells<&str>) -> Cells {
-    match cells {
-        batch::Cells::Reading { value, unit, status } => {
-            vec![value.to_string(), unit.to_owned(), status.to_string()]
-        }
-        batch::Cells::Event { event, detail } => vec![event.to_string(), detail.to_owned()],
-    }
-}
-
-/// A reading or an event before it is bytes.
-#[derive(Clone, Debug)]
-struct Draft {
-    stream: Stream,
-    site: String,
-    sensor: String,
-    kind: &'static str,
-    unit: &'static str,
-    ts_ms: i64,
-    seq: i64,
-    /// Other versions have the same key and other cells.
-    version: u8,
-}
-
-impl Draft {
-    /// Returns what differs between versions: both cells move, in opposite directions by bytes.
-    fn cells(&self) -> (i64, Status, EventKind) {
-        let version = usize::from(self.version);
-        let status = Status::ALL[version % Status::ALL.len()];
-        let event = EventKind::ALL[(5 + version) % EventKind::ALL.len()];
-        (self.seq - i64::from(self.version), status, event)
-    }
-
-    /// Makes some records others than good ones; returns what must become of it.
-    fn spoil(&mut self, now_ms: i64, random: &mut SmallRng) -> Fate {
-        match random.random_range(0..100) {
-            0..3 => return Fate::Letter(Reason::Malformed),
-            3 => return Fate::Letter(Reason::TooLarge),
-            4 => {
-                self.kind = "noise";
-                return Fate::Letter(Reason::UnknownKind);
-            }
-            5 => {
-                self.unit = "hPa";
-                return Fate::Letter(Reason::ImpossibleValue);
-            }
-            6 => {
-                self.ts_ms = 1;
-                return Fate::Letter(Reason::TimestampOutOfBounds);
-            }
-            7 => {
-                self.ts_ms = now_ms + 10 * TIME_TO_LIVE_MS;
-                return Fate::Letter(Reason::ClockAhead);
-            }
-            8..11 => {
-                self.sensor = "light-bad".into();
-                return Fate::Letter(Reason::RefusedByCassandra);
-            }
-            11..14 => {
-                self.ts_ms = now_ms - TIME_TO_LIVE_MS - random.random_range(1..1_000_000);
-                return Fate::Expired;
-            }
-            14..16 => {
-                self.ts_ms = now_ms - TIME_TO_LIVE_MS + random.random_range(1..3_000);
-                return Fate::RowOrExpired;
-            }
-            16..25 => self.ts_ms -= random.random_range(1..4) * HOUR_MS,
-            _ => {}
-        }
-        Fate::Row
-    }
-
-    fn sensor_id(&self) -> String {
-        format!("{}/{}", self.site, self.sensor)
-    }
-
-    fn json(&self) -> Vec<u8> {
-        let Self { stream, site, kind, unit, ts_ms, seq, .. } = self;
-        let (value, status, event) = self.cells();
-        let sensor_id = self.sensor_id();
-        let both = format!(
-            r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","ts":{ts_ms},"seq":{seq},"run":"r","#
-        );
-        let own = match stream {
-            Stream::Readings => format!(
-                r#""kind":"{kind}","value":{value},"unit":"{unit}","status":"{status}",
-                "location":{{"lat":1.5,"lon":2.5}}}}"#
-            ),
-            Stream::Events => {
-                let event = if *kind == "light" { event.name() } else { kind };
-                let pad = if *unit == "lx" { 0 } else { 300 };
-                format!(r#""event":"{event}","detail":"{value}{:pad$}"}}"#, "")
-            }
-        };
-        (both + &own).into_bytes()
-    }
-
-    fn row(&self) -> (RowKey, Cells) {
-        let (value, status, event) = self.cells();
-        let detail = value.to_string();
-        let (bucket, cells) = match self.stream {
-            Stream::Readings => {
-                let (value, unit) = (value as f64, "lx");
-                (HOUR_MS, batch::Cells::Reading { value, unit, status })
-            }
-            Stream::Events => (DAY_MS, batch::Cells::Event { event, detail: detail.as_str() }),
-        };
-        let bucket_ms = self.ts_ms - self.ts_ms.rem_euclid(bucket);
-        let key =
-            (self.site.clone(), bucket_ms, self.sensor_id(), self.ts_ms, "r".to_owned(), self.seq);
-        (key, in_words(cells))
-    }
 }
