@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Creates the topics of the pipeline. Safe to run again: a topic that exists is left as it is, unless its
-# number of partitions is another one, which is an error, because keys would then go elsewhere.
+# Creates the topics of the pipeline. Safe to run again: a topic that exists is left as it is. The topic of the
+# readings must have as many partitions as are asked for, or their keys would lead elsewhere; of the others any
+# number will do, also after the readings' has grown.
 #
 # Every partition is bounded by bytes as well as by time. Size-based retention drops whole segments, so the
 # most a partition holds is retention.bytes plus one segment:
@@ -44,12 +45,12 @@ ensure() { # NAME PARTITIONS RETENTION_DAYS RETENTION_MIB SEGMENT_MIB [RECORD_BY
       --config "retention.bytes=$(($4 * mib))" \
       --config "segment.bytes=$(($5 * mib))" \
       ${6:+--config "max.message.bytes=$6"}
-  elif [ "$found" -eq "$partitions" ]; then
-    echo "topic $name is there (partitions: $found)"
-  else
-    echo "topic $name has $found partitions, but $partitions are asked for:" \
-      "delete the topic or set the number to $found" >&2
+  elif [ "$name" = "$readings" ] && [ "$found" -ne "$partitions" ]; then
+    echo "topic $name has $found partitions, but KAFKA_NUM_PARTITIONS asks for $partitions:" \
+      "set it to $found" >&2
     return 1
+  else
+    echo "topic $name is there (partitions: $found)"
   fi
 }
 
