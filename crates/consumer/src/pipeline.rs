@@ -183,7 +183,7 @@ impl Pipeline {
         let Some(lane) = self.lanes.get_mut(&partition) else {
             return Accepted::Ignored;
         };
-        let content = match Content::decode(record.stream, record.value.unwrap_or_default()) {
+        let content = match Content::decode(record) {
             Ok(content) => content,
             Err(error) => {
                 let (reason, detail) = (error.reason(), error.to_string());

@@ -1,13 +1,14 @@
 //! What the data contracts of readings and events share: limits, identity, and what can be wrong
 //! with a record (docs/data-contract.md).
 
-use std::fmt;
+mod fields;
+mod look;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::SensorKind;
 use crate::dead_letter::Reason;
-use crate::event::EventKind;
+
+pub(crate) use fields::Fields;
 
 /// Kafka header that carries [`SCHEMA_VERSION`].
 pub const SCHEMA_VERSION_HEADER: &str = "schema-version";
@@ -16,38 +17,41 @@ pub const SCHEMA_VERSION: &str = "1";
 
 /// Most bytes in a record: an honest reading has about 200.
 pub const RECORD_BYTES_MAX: usize = 4_096;
+/// Most bytes in a record's key: it is the site of the record.
+pub const KEY_BYTES_MAX: usize = 4_096;
 /// Most bytes in `sensor_id`, `site_id` and `run`.
 pub const ID_BYTES_MAX: usize = 128;
 /// Range of `ts`: 2000-01-01 to 2100-01-01 UTC, in epoch milliseconds. Outside it a clock is
 /// broken.
 pub const TS_RANGE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+/// Greatest `seq`: whole numbers up to here are exact in every JSON parser (RFC 7493).
+pub const SEQ_MAX: i64 = (1 << 53) - 1;
+/// Most bytes of what a detail says: a dead letter carries it as a header.
+const DETAIL_BYTES_MAX: usize = 1_000;
 
 /// Why a record is not what its topic carries.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContractError {
     /// The record is larger than any may be.
-    #[error("the record has {bytes} bytes, more than {RECORD_BYTES_MAX}")]
+    #[error("the {part} has {bytes} bytes, more than {max}")]
     TooLarge {
-        /// Size of the record.
+        /// `record` or `key`.
+        part: &'static str,
+        /// Its size.
         bytes: usize,
+        /// What is allowed.
+        max: usize,
     },
-    /// The bytes are no JSON, or lack a field, or a field has another type.
-    #[error("the record is not a JSON {expected}: {source}")]
-    Malformed {
-        /// What it should be: `reading` or `event`.
-        expected: &'static str,
-        /// What the parser says.
-        source: serde_json::Error,
-    },
-    /// A field has the right type but a value that it can never have.
-    #[error("`{field}` is {value}, allowed is {allowed}")]
-    Impossible {
-        /// The field at fault.
-        field: &'static str,
-        /// What it holds.
-        value: String,
-        /// What it may hold.
-        allowed: String,
+    /// The bytes are not one JSON object.
+    #[error("wanted a JSON object: {0}")]
+    NotAnObject(String),
+    /// Fields are missing or hold what they cannot hold.
+    #[error("{detail}")]
+    Fields {
+        /// The weightiest reason.
+        reason: Reason,
+        /// Everything that is wrong, in words.
+        detail: String,
     },
 }
 
@@ -56,66 +60,43 @@ impl ContractError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::TooLarge { .. } => Reason::TooLarge,
-            Self::Malformed { source, .. } if is_unknown_kind(source) => Reason::UnknownKind,
-            Self::Malformed { .. } => Reason::Malformed,
-            Self::Impossible { field: "ts", .. } => Reason::TimestampOutOfBounds,
-            Self::Impossible { .. } => Reason::ImpossibleValue,
+            Self::NotAnObject(_) => Reason::Malformed,
+            Self::Fields { reason, .. } => *reason,
         }
+    }
+
+    /// The error of a record without a value, which Kafka calls a tombstone.
+    pub fn tombstone() -> Self {
+        Self::NotAnObject("the record is a tombstone, it has no value".into())
     }
 }
 
-/// serde tells an unknown name only in words: which names it would have known.
-fn is_unknown_kind(error: &serde_json::Error) -> bool {
-    let text = error.to_string();
-    let first = [SensorKind::Temperature.name(), EventKind::Online.name()];
-    text.starts_with("unknown variant")
-        && first.iter().any(|name| text.contains(&format!("expected one of `{name}`")))
-}
-
-/// Parses one record value; `expected` says what it should be.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(
-    record: &'a [u8],
-    expected: &'static str,
-) -> Result<T, ContractError> {
-    if record.len() > RECORD_BYTES_MAX {
-        return Err(ContractError::TooLarge { bytes: record.len() });
+/// Refuses a record that is larger than any may be.
+pub(crate) fn check_size(record: &[u8]) -> Result<(), ContractError> {
+    let (bytes, max) = (record.len(), RECORD_BYTES_MAX);
+    if bytes > max {
+        return Err(ContractError::TooLarge { part: "record", bytes, max });
     }
-    serde_json::from_slice(record).map_err(|source| ContractError::Malformed { expected, source })
+    Ok(())
 }
 
-/// The fields that tell a record from all others of its topic.
-pub(crate) struct Identity<'a> {
-    pub(crate) sensor_id: &'a str,
-    pub(crate) site_id: &'a str,
-    pub(crate) run: &'a str,
-    /// Event time in epoch milliseconds.
-    pub(crate) ts: i64,
-    pub(crate) seq: i64,
-}
-
-impl Identity<'_> {
-    pub(crate) fn check(&self) -> Result<(), ContractError> {
-        for (field, id) in
-            [("sensor_id", self.sensor_id), ("site_id", self.site_id), ("run", self.run)]
-        {
-            if id.is_empty() || id.len() > ID_BYTES_MAX {
-                return Err(impossible(field, &id, format!("1 to {ID_BYTES_MAX} bytes")));
-            }
-        }
-        if !TS_RANGE_MS.contains(&self.ts) {
-            return Err(impossible("ts", &self.ts, "epoch milliseconds from 2000 to 2100".into()));
-        }
-        if self.seq < 0 {
-            return Err(impossible("seq", &self.seq, "0 or more".into()));
-        }
-        Ok(())
+/// Refuses a key that is larger than any may be.
+pub fn check_key(key: Option<&[u8]>) -> Result<(), ContractError> {
+    let (bytes, max) = (key.map_or(0, <[u8]>::len), KEY_BYTES_MAX);
+    if bytes > max {
+        return Err(ContractError::TooLarge { part: "key", bytes, max });
     }
+    Ok(())
 }
 
-pub(crate) fn impossible(
-    field: &'static str,
-    value: &impl fmt::Debug,
-    allowed: String,
-) -> ContractError {
-    ContractError::Impossible { field, value: format!("{value:?}"), allowed }
+/// Parses the object that a record has to be. Of a field that is given twice the last counts, as for
+/// every validator of JSON Schema.
+pub(crate) fn object(record: &[u8]) -> Result<Map<String, Value>, ContractError> {
+    let text = str::from_utf8(record)
+        .map_err(|error| ContractError::NotAnObject(look::of_bytes(record, error.valid_up_to())))?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(ContractError::NotAnObject(look::of_value(&other))),
+        Err(error) => Err(ContractError::NotAnObject(look::of_text(text, &error))),
+    }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{self, ContractError, Identity, impossible};
+use crate::contract::{self, ContractError, Fields};
+use crate::dead_letter::Reason;
 
 /// Most bytes in `detail`.
 pub const DETAIL_BYTES_MAX: usize = 256;
@@ -60,13 +61,11 @@ impl fmt::Display for EventKind {
 }
 
 /// One event as it stands in a Kafka record; text is borrowed from the record where JSON allows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event<'a> {
     /// The sensor, unique over all sites: `site-0042/temperature-07`.
-    #[serde(borrow)]
     pub sensor_id: Cow<'a, str>,
     /// The building, which is also the record's key: `site-0042`.
-    #[serde(borrow)]
     pub site_id: Cow<'a, str>,
     /// What happened.
     pub event: EventKind,
@@ -75,29 +74,34 @@ pub struct Event<'a> {
     /// Number of the event, per sensor and run: from 0, ascending with `ts`, with gaps.
     pub seq: i64,
     /// The producer run that made it.
-    #[serde(borrow)]
     pub run: Cow<'a, str>,
     /// More about it, for people; may be empty or absent.
-    #[serde(borrow, default)]
     pub detail: Cow<'a, str>,
 }
 
 impl<'a> Event<'a> {
     /// Decodes and checks one record value.
     pub fn decode(record: &'a [u8]) -> Result<Self, ContractError> {
-        let event: Self = contract::parse(record, "event")?;
-        event.check()?;
+        contract::check_size(record)?;
+        let object = contract::object(record)?;
+        let mut fields = Fields::new(&object);
+        let [sensor_id, site_id, run] = ["sensor_id", "site_id", "run"].map(|id| fields.id(id));
+        let event = fields.one_of("event", &EventKind::ALL, EventKind::name, Reason::UnknownKind);
+        let (ts, seq) = (fields.ts(), fields.seq());
+        let detail = fields.text_up_to("detail", DETAIL_BYTES_MAX);
+        let text = |text: &str| Cow::Owned(text.to_owned());
+        let event = Self {
+            sensor_id: text(sensor_id),
+            site_id: text(site_id),
+            event: event.unwrap_or(EventKind::Online),
+            ts,
+            seq,
+            run: text(run),
+            detail: text(detail),
+        };
+        // What was put in for what is missing is never seen.
+        fields.finish()?;
         Ok(event)
-    }
-
-    fn check(&self) -> Result<(), ContractError> {
-        let Self { sensor_id, site_id, run, ts, seq, detail, .. } = self;
-        Identity { sensor_id, site_id, run, ts: *ts, seq: *seq }.check()?;
-        if detail.len() > DETAIL_BYTES_MAX {
-            let size = detail.len();
-            return Err(impossible("detail", &size, format!("0 to {DETAIL_BYTES_MAX} bytes")));
-        }
-        Ok(())
     }
 
     /// Appends the JSON of the event, about 150 bytes, to `record`.

@@ -248,7 +248,7 @@ mod tests {
             key: None,
             value: Some(&value),
         };
-        let content = Content::decode(record.stream, &value).unwrap();
+        let content = Content::decode(&record).unwrap();
         assert!(lane.receive(record.offset));
         lane.add(&record, &content, &"r".into(), known, &LIMITS, now);
     }

@@ -1,5 +1,6 @@
 //! A record as it comes from Kafka, and as it goes to the dead-letter topic.
 
+use domain::contract::check_key;
 use domain::dead_letter::Reason;
 use domain::hour::{day_start_ms, hour_start_ms};
 use domain::{ContractError, Event, Reading};
@@ -27,8 +28,10 @@ pub enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// Decodes and checks a record's value.
-    pub fn decode(stream: Stream, value: &'a [u8]) -> Result<Self, ContractError> {
-        match stream {
+    pub fn decode(record: &Record<'a>) -> Result<Self, ContractError> {
+        check_key(record.key)?;
+        let value = record.value.ok_or_else(ContractError::tombstone)?;
+        match record.stream {
             Stream::Readings => Reading::decode(value).map(Self::Reading),
             Stream::Events => Event::decode(value).map(Self::Event),
         }

@@ -184,7 +184,7 @@ mod tests {
         let value = Some(json.as_bytes());
         let offset = RecordOffset(0);
         let record = Record { stream, partition: 0, offset, timestamp_ms: None, key: None, value };
-        let content = Content::decode(stream, json.as_bytes()).unwrap();
+        let content = Content::decode(&record).unwrap();
         let mut batch = RowBatch::open(stream, Arc::from("s"), 0, Instant::now());
         batch.push(&record, &content);
         let mut buffer = Vec::new();

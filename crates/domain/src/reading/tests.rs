@@ -1,7 +1,7 @@
 //! The contract accepts what any careful producer writes and names what is wrong with the rest.
 
 use super::*;
-use crate::contract::{ID_BYTES_MAX, RECORD_BYTES_MAX, TS_RANGE_MS};
+use crate::contract::{ID_BYTES_MAX, RECORD_BYTES_MAX, SEQ_MAX, TS_RANGE_MS};
 use crate::dead_letter::Reason;
 
 const GOOD: &str = r#"{"sensor_id":"site-0042/temperature-07","site_id":"site-0042",
@@ -20,7 +20,9 @@ fn a_reading_is_decoded_whole() {
     assert_eq!((reading.ts, reading.seq), (1_764_000_000_000, 17));
     assert!((reading.value - 21.37).abs() < f64::EPSILON);
     assert_eq!(reading.status, Status::Ok);
-    assert!(matches!(reading.sensor_id, Cow::Borrowed(_)), "plain text is not copied");
+    let plain = GOOD.replace("\n    ", "");
+    let reading = Reading::decode(plain.as_bytes()).unwrap();
+    assert!(matches!(reading.sensor_id, Cow::Borrowed(_)), "of the plain form nothing is copied");
 }
 
 #[test]
@@ -36,18 +38,29 @@ fn field_order_spaces_escapes_and_unknown_fields_do_not_matter() {
 #[test]
 fn what_breaks_the_contract_is_named() {
     let cases = [
-        ("\"seq\":17", "\"seq\":-1", "`seq` is -1, allowed is 0 or more"),
-        ("\"seq\":17,", "", "missing field `seq`"),
-        ("21.37", "\"21.37\"", "invalid type: string"),
-        ("21.37", "NaN", "not a JSON reading"),
-        ("21.37", "1e999", "not a JSON reading"),
-        ("temperature\",", "co2\",", "unknown variant `co2`"),
-        ("°C", "°F", "`unit` is \"°F\", allowed is `°C`"),
-        ("1764000000000", "1764000000", "`ts` is 1764000000, allowed is epoch milliseconds"),
-        ("\"site-0042\"", "\"\"", "`site_id` is \"\", allowed is 1 to 128 bytes"),
-        ("52.52", "152.52", "`location.lat` is 152.52"),
-        ("\"ok\"", "\"fine\"", "unknown variant `fine`"),
-        ("}}", "}", "EOF"),
+        ("\"seq\":17", "\"seq\":-1", "`seq` is -1, wanted a whole number from 0"),
+        ("\"seq\":17", "\"seq\":17.5", "`seq` is 17.5, wanted a whole number"),
+        ("\"seq\":17,", "", "missing `seq`"),
+        ("21.37", "\"21.37\"", "`value` is \"21.37\", wanted a number such as 21.5"),
+        ("21.37", "null", "`value` is null, wanted a number"),
+        ("21.37", "NaN", "NaN or Infinity"),
+        ("21.37", "1e999", "a number beyond those of a double"),
+        ("temperature\",", "co2\",", "`kind` is \"co2\", wanted one of temperature, humidity"),
+        ("°C", "°F", "`unit` is \"°F\", wanted one of °C"),
+        ("1764000000000", "1764000000", "`ts` is 1764000000, wanted epoch milliseconds such as"),
+        (
+            "1764000000000",
+            "\"2025-11-05T12:00:00Z\"",
+            "`ts` is \"2025-11-05T12:00:00Z\", wanted epoch milliseconds such as 1764000000000",
+        ),
+        ("\"site-0042\"", "\"\"", "`site_id` is \"\", wanted text of 1 to 128 bytes"),
+        ("52.52", "152.52", "`location.lat` is 152.52, wanted degrees from -90 to 90"),
+        ("{\"lat\":52.52,\"lon\":13.405}", "[13.4,52.5]", "`location` is an array: [13.4,52.5]"),
+        ("\"lat\":52.52,", "", "missing `location.lat`"),
+        ("\"ok\"", "\"OK\"", "`status` is \"OK\", wanted one of ok, degraded, fault"),
+        ("}}", "}", "ends in the middle of JSON"),
+        ("{\"sensor_id\"", "\u{feff}{\"sensor_id\"", "byte order mark"),
+        ("\"ok\"", "\"\\ud800\"", "not JSON from byte"),
     ];
     for (from, to, expected) in cases {
         let record = GOOD.replacen(from, to, 1);
@@ -58,11 +71,70 @@ fn what_breaks_the_contract_is_named() {
 }
 
 #[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let foreign = r#"{"device":"sensor-01","timestamp":"2025-11-05T12:00:00Z","humidity":40.2}"#;
+    let error = error_of(foreign);
+    for name in ["sensor_id", "site_id", "kind", "ts", "value", "unit", "seq", "run", "status"] {
+        assert!(error.contains(&format!("`{name}`")), "{name} in {error}");
+    }
+    assert!(error.contains("is `timestamp` meant as `ts`?"), "{error}");
+    assert!(error.contains("is `device` meant as `sensor_id`?"), "{error}");
+    let two = GOOD.replacen("21.37", "[]", 1).replacen("\"ok\"", "7", 1);
+    let error = error_of(&two);
+    assert!(error.contains("`value` is an array") && error.contains("`status` is 7"), "{error}");
+}
+
+#[test]
+fn what_is_no_json_object_is_named_for_what_it_looks_like() {
+    let cases: [(&[u8], &str); 14] = [
+        (b"", "empty"),
+        (b"21.5,temperature,ok,site-1", "CSV"),
+        (b"<reading/>", "XML"),
+        (b"[1,2]", "array"),
+        (b"{'sensor_id': 'a'}", "single quotes"),
+        (b"\"{\\\"ts\\\":1}\"", "encoded twice"),
+        (b"{\"ts\":1}\n{\"ts\":2}", "several JSON objects"),
+        (b"\x00\x00\x00\x00\x07abc", "schema registry"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\xff\xfe{\x00", "UTF-16"),
+        (b"{\"a\":\"\xc3\x28\"}", "byte 6 is not UTF-8"),
+        (b"{\"value\": NaN}", "NaN"),
+        (b"42", "number"),
+        (b"hello", "not JSON from byte 0"),
+    ];
+    for (record, expected) in cases {
+        let error = Reading::decode(record).expect_err("it is no reading");
+        assert_eq!(error.reason(), Reason::Malformed);
+        assert!(error.to_string().contains(expected), "{error}, expected {expected}");
+    }
+    assert!(ContractError::tombstone().to_string().contains("tombstone"));
+}
+
+/// Details go to headers, logs and terminals: on one line, bounded, and without control characters.
+#[test]
+fn a_detail_quotes_nothing_that_a_terminal_obeys() {
+    let evil = "\\u001b[2J\\u202e\u{202e}\u{7f}\\n".to_owned() + &"x".repeat(3_000);
+    for field in ["kind", "unit", "status", "ts"] {
+        let from = match field {
+            "kind" => "\"temperature\"",
+            "unit" => "\"°C\"",
+            "status" => "\"ok\"",
+            _ => "1764000000000",
+        };
+        let error = error_of(&GOOD.replacen(from, &format!("\"{evil}\""), 1));
+        assert!(error.len() < 400, "{} bytes", error.len());
+        let is_harmless = |c: char| !c.is_control() && c != '\u{202e}';
+        assert!(error.chars().all(is_harmless), "{error:?}");
+    }
+}
+
+#[test]
 fn a_dead_letter_is_told_the_reason() {
     let large = format!("{GOOD}{}", " ".repeat(RECORD_BYTES_MAX));
     let cases = [
         (GOOD.replacen("\"seq\":17,", "", 1), Reason::Malformed),
-        (GOOD.replacen("\"ok\"", "\"fine\"", 1), Reason::Malformed),
+        (GOOD.replacen("\"ok\"", "\"OK\"", 1), Reason::ImpossibleValue),
+        (GOOD.replacen("\"ok\"", "1", 1), Reason::Malformed),
         (GOOD.replacen("temperature\",", "co2\",", 1), Reason::UnknownKind),
         (GOOD.replacen("\"seq\":17", "\"seq\":-1", 1), Reason::ImpossibleValue),
         (GOOD.replacen("1764000000000", "1764000000", 1), Reason::TimestampOutOfBounds),
@@ -71,6 +143,18 @@ fn a_dead_letter_is_told_the_reason() {
     for (record, expected) in cases {
         let error = Reading::decode(record.as_bytes()).expect_err("the record is none");
         assert_eq!(error.reason(), expected, "{error}");
+    }
+}
+
+/// Whole numbers are whole however they are written, as for JSON Schema.
+#[test]
+fn whole_numbers_may_have_a_point_or_an_exponent() {
+    let plain = Reading::decode(GOOD.as_bytes()).unwrap();
+    for (ts, seq) in
+        [("1764000000000.0", "17.0"), ("1.764e12", "1.7e1"), ("1764000000000", "170E-1")]
+    {
+        let record = GOOD.replacen("1764000000000", ts, 1).replacen(":17,", &format!(":{seq},"), 1);
+        assert_eq!(Reading::decode(record.as_bytes()).unwrap(), plain, "{record}");
     }
 }
 
@@ -121,4 +205,5 @@ fn the_published_schema_says_what_the_code_accepts() {
     for id in ["sensor_id", "site_id", "run"] {
         assert_eq!(properties[id]["maxLength"], ID_BYTES_MAX);
     }
+    assert_eq!(properties["seq"]["maximum"], SEQ_MAX);
 }
