@@ -9,7 +9,7 @@ use crate::bitmap::Bitmap;
 use crate::compare::{Expectation, Mismatch, Row, Tally, Verdict, acknowledged_spans};
 use crate::summary::{Counts, EXAMPLES_MAX, Example, Examples, RunSummary, Summary};
 
-/// Unknown runs that are told apart; rows of more are phantoms in any case.
+/// Unknown runs that are told apart; those of more have no report in any case.
 const UNKNOWN_RUNS_MAX: usize = 1_000;
 
 /// What was found so far.
@@ -19,10 +19,11 @@ pub(crate) struct Ledger {
     /// Where the parts of each run are.
     positions: HashMap<String, Vec<usize>>,
     others_ignored: bool,
+    strict: bool,
     rows: u64,
     ignored: u64,
     unknown_runs: BTreeMap<String, u64>,
-    phantom_nameless: u64,
+    nameless: u64,
     examples: Examples,
 }
 
@@ -35,8 +36,9 @@ struct RunLedger {
 }
 
 impl Ledger {
-    /// Starts with nothing found. Rows of other runs are phantoms unless they are to be ignored.
-    pub(crate) fn new(reports: Vec<RunReport>, others_ignored: bool) -> Self {
+    /// Starts with nothing found. Rows of runs without a report are foreign, phantoms if `strict`,
+    /// unless they are to be ignored.
+    pub(crate) fn new(reports: Vec<RunReport>, others_ignored: bool, strict: bool) -> Self {
         let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
         for (position, report) in reports.iter().enumerate() {
             positions.entry(report.manifest.run.clone()).or_default().push(position);
@@ -45,10 +47,11 @@ impl Ledger {
             positions,
             runs: reports.into_iter().map(RunLedger::new).collect(),
             others_ignored,
+            strict,
             rows: 0,
             ignored: 0,
             unknown_runs: BTreeMap::new(),
-            phantom_nameless: 0,
+            nameless: 0,
             examples: Examples::default(),
         }
     }
@@ -89,7 +92,7 @@ impl Ledger {
         } else if self.unknown_runs.len() < UNKNOWN_RUNS_MAX {
             self.unknown_runs.insert(row.run.to_owned(), 1);
         } else {
-            self.phantom_nameless += 1;
+            self.nameless += 1;
             return;
         }
         // A run may yet turn out to be known, so each keeps examples until the end.
@@ -120,15 +123,16 @@ impl Ledger {
             totals.add(&run.counts);
             runs.push(run);
         }
+        let mut strangers = self.nameless;
         for (run, rows) in &self.unknown_runs {
             if newcomers.contains(run) {
                 totals.later += rows;
             } else {
-                totals.phantom += rows;
+                strangers += rows;
             }
         }
-        totals.phantom += self.phantom_nameless;
-        examples.adopt_unknown_runs(newcomers);
+        *(if self.strict { &mut totals.phantom } else { &mut totals.foreign }) += strangers;
+        examples.adopt_unknown_runs(newcomers, self.strict);
         Summary {
             totals,
             rows: self.rows,

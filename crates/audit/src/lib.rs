@@ -56,7 +56,7 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     let scanner = Scanner::prepare(session, &cassandra.keyspace).await?;
     let retention = scanner.retention().await?;
     let plan = Plan::new(retention, now_ms(), &reports.runs, settings.run.is_some());
-    let mut ledger = Ledger::new(reports.runs, settings.run.is_some());
+    let mut ledger = Ledger::new(reports.runs, settings.run.is_some(), settings.strict);
     for (report, tally) in ledger.tallies() {
         warn_of_oddities(report, tally, &settings.kafka.topic);
     }

@@ -33,6 +33,8 @@ pub struct AuditSettings {
     pub report_dir: PathBuf,
     /// The only run to audit.
     pub run: Option<String>,
+    /// Whether rows of runs without a report are phantoms.
+    pub strict: bool,
     /// How the verdict is printed.
     pub format: OutputFormat,
     /// Whether to wait until the consumers have stored what was in the topic.
@@ -74,6 +76,10 @@ impl AuditSettings {
         Self {
             report_dir: report_dir.into(),
             run,
+            strict: reader.switch(
+                "AUDIT_STRICT",
+                "Whether rows of runs that have no report are phantoms, not foreign readings",
+            ),
             format: reader.choice(format, "text or json"),
             settle: reader.choice(settle, "true or false"),
             settle_timeout: Duration::from_secs(reader.number(settle_timeout, 1..=86_400)),

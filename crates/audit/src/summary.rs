@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use domain::simulation::report::RunState;
 use domain::simulation::{FateCounts, Simulation};
+use runtime::text::printable;
 use serde::Serialize;
 
 use crate::compare::{Mismatch, Row};
@@ -29,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) phantom: u64,
     /// Found, but not as computed.
     pub(crate) corrupt: u64,
+    /// Found, but made by a run that has no report: readings of somebody else.
+    pub(crate) foreign: u64,
     /// Acknowledged, not found, but past the table's time to live or about to be.
     pub(crate) expired: u64,
     /// Found and made after the report was written.
@@ -46,6 +49,7 @@ impl Counts {
         self.missing += other.missing;
         self.phantom += other.phantom;
         self.corrupt += other.corrupt;
+        self.foreign += other.foreign;
         self.expired += other.expired;
         self.later += other.later;
         self.fates.merge(&other.fates);
@@ -63,7 +67,11 @@ impl Display for Counts {
             self.missing,
             self.phantom,
             self.corrupt
-        )
+        )?;
+        match self.foreign {
+            0 => Ok(()),
+            foreign => write!(f, " foreign {foreign}"),
+        }
     }
 }
 
@@ -106,11 +114,9 @@ impl Example {
 
 impl Display for Example {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "sensor {} seq {} run {}: expected {}, found {}",
-            self.sensor_id, self.seq, self.run, self.expected, self.found
-        )
+        let Self { sensor_id, seq, run, expected, found } = self;
+        let [sensor_id, run, found] = [sensor_id, run, found].map(|text| printable(text));
+        write!(f, "sensor {sensor_id} seq {seq} run {run}: expected {expected}, found {found}")
     }
 }
 
@@ -120,7 +126,8 @@ pub(crate) struct Examples {
     pub(crate) missing: Vec<Example>,
     pub(crate) phantom: Vec<Example>,
     pub(crate) corrupt: Vec<Example>,
-    /// Rows of runs without a report, which are phantoms unless the report has come since.
+    pub(crate) foreign: Vec<Example>,
+    /// Rows of runs without a report, unless the report has come since.
     #[serde(skip)]
     pub(crate) unknown_run: Vec<Example>,
 }
@@ -140,11 +147,13 @@ impl Examples {
         }
     }
 
-    /// Counts the rows of unknown runs as phantoms, except those of `newcomers`.
-    pub(crate) fn adopt_unknown_runs(&mut self, newcomers: &BTreeSet<String>) {
+    /// Counts the rows of unknown runs as foreign, or as phantoms if `strict`, except those of
+    /// `newcomers`.
+    pub(crate) fn adopt_unknown_runs(&mut self, newcomers: &BTreeSet<String>, strict: bool) {
         let strangers = self.unknown_run.drain(..);
-        self.phantom.extend(strangers.filter(|example| !newcomers.contains(&example.run)));
-        self.phantom.truncate(EXAMPLES_MAX);
+        let adopted = if strict { &mut self.phantom } else { &mut self.foreign };
+        adopted.extend(strangers.filter(|example| !newcomers.contains(&example.run)));
+        adopted.truncate(EXAMPLES_MAX);
     }
 }
 
@@ -209,6 +218,7 @@ impl Summary {
             ("missing", self.totals.missing, &examples.missing),
             ("phantom", self.totals.phantom, &examples.phantom),
             ("corrupt", self.totals.corrupt, &examples.corrupt),
+            ("foreign", self.totals.foreign, &examples.foreign),
         ] {
             for example in examples {
                 writeln!(output, "{name}: {example}")?;

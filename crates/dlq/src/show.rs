@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use runtime::Shutdown;
+use runtime::text::printable;
 use serde_json::{Map, Value, json};
 
 use crate::error::DlqError;
 use crate::letter::Letter;
 use crate::record::Record;
 use crate::settings::{OutputFormat, ShowSettings};
-use crate::text::{hex, printable, text_or_dump, text_or_hex, time};
+use crate::text::{hex, text_or_dump, text_or_hex, time};
 use crate::topic::DeadLetters;
 
 /// Shows the dead letter at a place, whether it waits or not.
@@ -51,9 +52,8 @@ fn find(settings: &ShowSettings, shutdown: &Shutdown) -> Result<Record, DlqError
 fn write_text(record: &Record, output: &mut impl Write) -> io::Result<()> {
     let Record { partition, offset, .. } = record;
     writeln!(output, "dead letter {partition}/{offset}")?;
-    let mut field = |name: &str, value: &str| {
-        writeln!(output, "{name:10} {}", printable(value, false).trim_end())
-    };
+    let mut field =
+        |name: &str, value: &str| writeln!(output, "{name:10} {}", printable(value).trim_end());
     match Letter::read(record) {
         Ok(letter) => {
             let Letter { topic, partition, offset, .. } = &letter;

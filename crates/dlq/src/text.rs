@@ -2,27 +2,19 @@
 
 use std::fmt::Write;
 
+use runtime::text::{printable, printable_lines};
+
 /// Most characters of the detail in a list.
 const DETAIL_CHARS_MAX: usize = 80;
 /// Bytes in a line of a hex dump.
 const DUMP_BYTES: usize = 16;
 
-/// Replaces what would move the cursor or colour the screen; keeps line ends only if asked to.
-pub(crate) fn printable(text: &str, keeps_lines: bool) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' if keeps_lines => c,
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
-}
-
 /// Makes one line of at most 80 characters.
 pub(crate) fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = printable(&line, false);
+    let line = printable(&line);
     if line.chars().count() <= DETAIL_CHARS_MAX {
-        return line;
+        return line.into_owned();
     }
     let start: String = line.chars().take(DETAIL_CHARS_MAX - 3).collect();
     start + "..."
@@ -37,7 +29,7 @@ pub(crate) fn time(epoch_ms: Option<i64>) -> String {
 /// Shows bytes as text if they are text, else as a hex dump.
 pub(crate) fn text_or_dump(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
-        Ok(text) => printable(text, true),
+        Ok(text) => printable_lines(text).into_owned(),
         Err(_) => dump(bytes),
     }
 }
@@ -45,7 +37,7 @@ pub(crate) fn text_or_dump(bytes: &[u8]) -> String {
 /// Shows bytes in one line: as text if they are text, else in hex.
 pub(crate) fn text_or_hex(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
-        Ok(text) => printable(text, false),
+        Ok(text) => printable(text).into_owned(),
         Err(_) => format!("0x{}", hex(bytes)),
     }
 }
@@ -78,8 +70,9 @@ mod tests {
 
     #[test]
     fn strangers_cannot_draw_on_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc", true), "a\u{fffd}[2Jb\nc");
-        assert_eq!(printable("a\nb", false), "a\u{fffd}b");
+        assert_eq!(text_or_dump(b"a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\nc");
+        assert_eq!(text_or_hex("a\nb\u{202e}".as_bytes()), "a\\u{a}b\\u{202e}");
+        assert_eq!(shorten("a\x1b[2J"), "a\\u{1b}[2J");
     }
 
     #[test]

@@ -89,8 +89,8 @@ pub fn check_key(key: Option<&[u8]>) -> Result<(), ContractError> {
     Ok(())
 }
 
-/// Parses the object that a record has to be. Of a field that is given twice the last counts, as for
-/// every validator of JSON Schema.
+/// Parses the object that a record has to be. Of a field that is given twice the last counts, as
+/// for every validator of JSON Schema.
 pub(crate) fn object(record: &[u8]) -> Result<Map<String, Value>, ContractError> {
     let text = str::from_utf8(record)
         .map_err(|error| ContractError::NotAnObject(look::of_bytes(record, error.valid_up_to())))?;

@@ -12,6 +12,7 @@ pub mod process;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod text;
 
 pub use process::Process;
 pub use settings::{Reader, Setting};

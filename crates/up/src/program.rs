@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use runtime::text::printable;
 use serde_json::Value;
 
 /// Time between two looks at a process that is about to end.
@@ -222,7 +223,8 @@ impl Program {
     pub fn last_lines(&self) -> String {
         let mut text = format!("; its log is {}", self.log_path.display());
         for line in &self.last {
-            text += &format!("\n    {} {}{}", line.level(), line.message(), line.fields());
+            let line = format!("{} {}{}", line.level(), line.message(), line.fields());
+            text += &format!("\n    {}", printable(&line));
         }
         text
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
 use runtime::telemetry::obeys_escape_codes;
+use runtime::text::printable;
 use up::LogLine;
 
 /// Time between two plain lines.
@@ -119,7 +120,8 @@ impl Status {
     fn pass_on(&mut self, program: &str, line: &LogLine) {
         if ["WARN", "ERROR"].contains(&line.level()) {
             let (level, message, fields) = (line.level(), line.message(), line.fields());
-            self.say(&format!("{program}: {level} {message}{fields}"));
+            let text = format!("{level} {message}{fields}");
+            self.say(&format!("{program}: {}", printable(&text)));
         }
     }
 

@@ -25,7 +25,7 @@ fn audit_from(
     table: &[StoredRow],
     newcomers: &[&str],
 ) -> Summary {
-    let mut ledger = Ledger::new(reports.to_vec(), false);
+    let mut ledger = Ledger::new(reports.to_vec(), false, false);
     for row in table {
         ledger.record(&row.row(), NOW_MS);
     }
@@ -106,36 +106,61 @@ fn a_row_that_is_moved_is_a_phantom_and_its_place_is_missing() {
 }
 
 #[test]
-fn a_row_of_an_unknown_run_is_a_phantom_unless_its_report_has_come_since() {
+fn a_row_of_an_unknown_run_is_foreign_unless_its_report_has_come_since() {
     let known = report("a", 100);
     let mut table = rows(&known);
     table.extend(rows(&report("b", 3)));
     let reports = [known];
     let summary = audit(&reports, &table);
-    assert_eq!((summary.totals.phantom, summary.totals.later), (3, 0));
-    assert_eq!(summary.examples.phantom.len(), 3);
-    assert!(!summary.is_clean());
+    let Counts { phantom, later, foreign, .. } = summary.totals;
+    assert_eq!((phantom, later, foreign), (0, 0, 3));
+    assert_eq!(summary.examples.foreign.len(), 3);
+    assert!(summary.is_clean());
+    assert!(verdict(&summary).ends_with("missing 0 phantom 0 corrupt 0 foreign 3"));
     let summary = audit_from(i64::MIN, &reports, &table, &["a", "b"]);
-    assert_eq!((summary.totals.phantom, summary.totals.later), (0, 3));
-    assert!(summary.is_clean() && summary.examples.phantom.is_empty());
+    assert_eq!((summary.totals.foreign, summary.totals.later), (0, 3));
+    assert!(summary.is_clean() && summary.examples.foreign.is_empty());
 }
 
 #[test]
-fn rows_of_ever_more_unknown_runs_stay_phantoms() {
+fn a_strict_audit_takes_foreign_rows_for_phantoms() {
+    let known = report("a", 100);
+    let mut ledger = Ledger::new(vec![known.clone()], false, true);
+    for row in rows(&known).iter().chain(&rows(&report("b", 3))) {
+        ledger.record(&row.row(), NOW_MS);
+    }
+    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Duration::ZERO);
+    assert_eq!((summary.totals.phantom, summary.totals.foreign), (3, 0));
+    assert_eq!(summary.examples.phantom.len(), 3);
+    assert!(!summary.is_clean());
+}
+
+#[test]
+fn rows_of_ever_more_unknown_runs_stay_foreign() {
     let known = report("a", 0);
     let mut table = Vec::new();
     for number in 0..UNKNOWN_RUNS_MAX + 5 {
         table.extend(rows(&report(&format!("b{number}"), 1)));
     }
     let summary = audit(&[known], &table);
-    assert_eq!(summary.totals.phantom, UNKNOWN_RUNS_MAX as u64 + 5);
-    assert_eq!(summary.examples.phantom.len(), EXAMPLES_MAX);
+    assert_eq!(summary.totals.foreign, UNKNOWN_RUNS_MAX as u64 + 5);
+    assert_eq!(summary.examples.foreign.len(), EXAMPLES_MAX);
+}
+
+/// Identifiers are whatever a stranger sent: a terminal must not obey them.
+#[test]
+fn identifiers_are_shown_and_not_obeyed() {
+    let known = report("a", 100);
+    let mut table = rows(&known);
+    table[5].sensor_id += "\x1b[2J\n\u{202e}x";
+    let text = lines(&audit(&[known], &table), OutputFormat::Text).join("\n");
+    assert!(text.contains("\\u{1b}[2J\\u{a}\\u{202e}x"), "{text}");
 }
 
 #[test]
 fn when_one_run_is_asked_for_the_others_are_left_alone() {
     let (asked, other) = (report("a", 100), report("b", 50));
-    let mut ledger = Ledger::new(vec![asked.clone()], true);
+    let mut ledger = Ledger::new(vec![asked.clone()], true, false);
     for row in rows(&asked).iter().chain(&rows(&other)) {
         ledger.record(&row.row(), NOW_MS);
     }

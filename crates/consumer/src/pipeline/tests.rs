@@ -170,7 +170,7 @@ fn a_reading_among_events_becomes_a_dead_letter() {
         panic!("it becomes a dead letter");
     };
     assert_eq!((letter.stream, letter.rejection.reason), (Stream::Events, Reason::Malformed));
-    assert!(letter.rejection.detail.contains("not a JSON event"), "{letter:?}");
+    assert!(letter.rejection.detail.contains("missing `event`"), "{letter:?}");
     trial.finish_all();
     trial.pass(LIMITS.commit_interval);
     assert_eq!(trial.commits(), [(0, 1)]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use e2e::{Trial, shared_stack, turn};
+use runtime::clock::now_ms;
 
 const READINGS: u64 = 60_000;
 
@@ -53,4 +54,35 @@ fn the_audit_finds_every_reading_and_every_fault() {
     let verdict = trial.audit().unwrap();
     assert_eq!(verdict.code, 1);
     assert!(verdict.last_line().ends_with("missing 1 phantom 1 corrupt 1"), "{}", verdict.output);
+}
+
+/// Readings of one's own beside a simulation are no fault of it; and what their ids hold is shown,
+/// not obeyed.
+#[test]
+fn readings_of_others_are_counted_apart_and_their_ids_do_no_harm() {
+    let _turn = turn();
+    let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
+    trial.set("PRODUCER_READINGS", 100).set("PRODUCER_TARGET_RATE", 1_000);
+    let mut consumer = trial.start("consumer", "consumer").unwrap();
+    trial.produce(Duration::from_mins(1)).unwrap();
+    trial.assert_proved().unwrap();
+    let database = trial.database().unwrap();
+    let hour_ms = now_ms() - now_ms() % 3_600_000;
+    let evil = r"\u001b[2J\u001b]0;title\u0007\n2026 ERROR forged\u202eabc\u0085";
+    database
+        .execute(&format!(
+            r#"INSERT INTO readings JSON '{{"site_id":"plant","hour":{hour_ms},"sensor_id":"{evil}",
+            "ts":{hour_ms},"run":"{evil}","seq":1,"value":1.5,"unit":"lx","status":"ok"}}'"#
+        ))
+        .unwrap();
+    let verdict = trial.audit().unwrap();
+    assert_eq!(verdict.code, 0, "{}", verdict.output);
+    assert!(verdict.last_line().ends_with("phantom 0 corrupt 0 foreign 1"), "{}", verdict.output);
+    assert!(verdict.output.contains("foreign: sensor \\u{1b}[2J"), "{}", verdict.output);
+    let is_harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(verdict.output.chars().all(is_harmless), "{:?}", verdict.output);
+    let strict = trial.run("audit", &["--strict"]).unwrap();
+    assert_eq!(strict.code, 1, "{}", strict.output);
+    assert!(strict.last_line().ends_with("phantom 1 corrupt 0"), "{}", strict.output);
+    assert!(consumer.stop(Duration::from_secs(15)).unwrap().success());
 }

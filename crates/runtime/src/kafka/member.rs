@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -267,7 +267,43 @@ pub fn outlive(
     if is_about_records(&error) {
         monitor.suspect(Instant::now());
     }
-    let details = monitor.latest_error();
-    complaint.raise(|| warn!(details, "kafka reports an error, trying again: {error}"));
+    let (details, advice) = (monitor.latest_error(), advice(&error));
+    complaint.raise(|| warn!(details, advice, "kafka reports an error, trying again: {error}"));
     Ok(())
+}
+
+/// Returns what to do about an error, where that is not in its name.
+fn advice(error: &KafkaError) -> Option<&'static str> {
+    let advice = match error.rdkafka_error_code()? {
+        RDKafkaErrorCode::InconsistentGroupProtocol => {
+            "another program with another assignment strategy is in the consumer group: give this \
+             one a group of its own"
+        }
+        RDKafkaErrorCode::GroupAuthorizationFailed => "allow this user to read in the group",
+        RDKafkaErrorCode::TopicAuthorizationFailed => "allow this user to read the topic",
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+            "the topic does not exist any more: create it again, reading goes on by itself"
+        }
+        RDKafkaErrorCode::NotImplemented | RDKafkaErrorCode::UnsupportedCompressionType => {
+            "a batch has a codec or a format that this client does not know"
+        }
+        RDKafkaErrorCode::AllBrokersDown
+        | RDKafkaErrorCode::BrokerTransportFailure
+        | RDKafkaErrorCode::Resolve => "wait, or correct KAFKA_BOOTSTRAP_SERVERS",
+        _ => return None,
+    };
+    Some(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_in_the_group_are_named() {
+        let of = |code| advice(&KafkaError::MessageConsumption(code));
+        let strangers = of(RDKafkaErrorCode::InconsistentGroupProtocol).unwrap();
+        assert!(strangers.contains("another program"), "{strangers}");
+        assert_eq!(of(RDKafkaErrorCode::QueueFull), None);
+    }
 }
