@@ -16,6 +16,10 @@ use crate::bitmap::Bitmap;
 /// How far ahead of this machine's clock a producer's may be.
 const CLOCK_ALLOWANCE_MS: i64 = 5_000;
 
+/// How far the expiry of a row may be from what it should be: clocks differ, whole seconds count, and
+/// a server that stood still writes later what it was sent before.
+const EXPIRY_ALLOWANCE_MS: u64 = 60_000;
+
 /// One row of `readings`; everything outside the key can be null.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Row<'a> {
@@ -32,6 +36,27 @@ pub(crate) struct Row<'a> {
     pub(crate) lon: Option<f64>,
     /// Of the value, in epoch microseconds.
     pub(crate) write_timestamp_us: Option<i64>,
+    pub(crate) expiry: Expiry,
+}
+
+/// When a row expires, in epoch milliseconds; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// Its event time and the time to live of the table.
+    pub(crate) expected_ms: Option<i64>,
+    /// What Cassandra says of its value.
+    pub(crate) found_ms: Option<i64>,
+}
+
+impl Expiry {
+    fn is_right(self) -> bool {
+        match (self.expected_ms, self.found_ms) {
+            (Some(expected_ms), Some(found_ms)) => {
+                found_ms.abs_diff(expected_ms) <= EXPIRY_ALLOWANCE_MS
+            }
+            (expected, found) => expected == found,
+        }
+    }
 }
 
 /// What a row turns out to be.
@@ -213,7 +238,8 @@ impl Expectation {
             && row.status == Some(status)
             && same_number(row.lat, lat)
             && same_number(row.lon, lon)
-            && row.write_timestamp_us == Some(written);
+            && row.write_timestamp_us == Some(written)
+            && row.expiry.is_right();
         if same {
             return None;
         }
@@ -226,6 +252,11 @@ impl Expectation {
         // Another one lets another version of the row win, and a replay changes the row (I3).
         let found = row.write_timestamp_us.map_or("null".to_owned(), |us| us.to_string());
         differences.compare("write timestamp", &written.to_string(), &found);
+        if !row.expiry.is_right() {
+            let [expected, found] = [row.expiry.expected_ms, row.expiry.found_ms]
+                .map(|ms| ms.map_or("never".to_owned(), |ms| ms.to_string()));
+            differences.push("expiry", &expected, &found);
+        }
         differences.mismatch()
     }
 }

@@ -18,7 +18,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 use tracing::{info, warn};
 
-use crate::compare::Row;
+use crate::compare::{Expiry, Row};
 use crate::error::AuditError;
 use crate::ledger::Ledger;
 use crate::window::{Plan, Retention, Window};
@@ -51,6 +51,7 @@ type Columns<'a> = (
     Option<f64>,
     Option<f64>,
     Option<i64>,
+    Option<i32>,
 );
 
 /// Reads one table.
@@ -58,6 +59,7 @@ type Columns<'a> = (
 pub(crate) struct Scanner {
     session: Session,
     keyspace: String,
+    time_to_live_ms: i64,
     list: PreparedStatement,
     read: PreparedStatement,
 }
@@ -80,8 +82,8 @@ struct Partition {
 
 /// What reading a partition yields.
 enum Piece {
-    /// A page of rows.
-    Page(QueryRowsResult),
+    /// A page of rows, and when it was read, in epoch milliseconds.
+    Page(QueryRowsResult, i64),
     /// Nothing more.
     End,
     /// The rest cannot be read, and need not.
@@ -99,10 +101,10 @@ struct PageError {
 impl Scanner {
     /// Prepares the scan of `readings` in a keyspace.
     pub(crate) async fn prepare(session: Session, keyspace: &str) -> Result<Self, AuditError> {
-        if retention(&session, keyspace).await?.is_none() {
+        let Some(retention) = retention(&session, keyspace).await? else {
             let keyspace = keyspace.to_owned();
             return Err(AuditError::NoTable { keyspace });
-        }
+        };
         // Cassandra filters partition keys before it looks into the partitions.
         let list = format!(
             "SELECT DISTINCT site_id, hour FROM {keyspace}.readings \
@@ -111,7 +113,7 @@ impl Scanner {
         );
         let read = format!(
             "SELECT site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, \
-             WRITETIME(value) FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
+             WRITETIME(value), TTL(value) FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
         );
         let mut list = prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?;
         // At more replicas Cassandra settles, partition by partition, what each has filtered out,
@@ -121,6 +123,7 @@ impl Scanner {
             list,
             read: prepare(&session, keyspace, read, READ_PAGE_ROWS).await?,
             keyspace: keyspace.to_owned(),
+            time_to_live_ms: retention.time_to_live_ms,
             session,
         })
     }
@@ -156,7 +159,7 @@ impl Scanner {
             .flatten_unordered(CONCURRENCY);
         while let Some(piece) = pieces.next().await {
             match piece? {
-                Piece::Page(page) => self.record(&page, ledger)?,
+                Piece::Page(page, read_at_ms) => self.record(&page, read_at_ms, ledger)?,
                 Piece::End => progress.done += 1,
                 Piece::Unread(error) => {
                     progress.done += 1;
@@ -217,7 +220,7 @@ impl Scanner {
             let required = partition.required;
             let key = (&*partition.site_id, partition.hour);
             let (piece, next) = match self.page(&self.read, &key, from, required).await {
-                Ok((page, next)) => (Ok(Piece::Page(page)), Some(next.continue_value())),
+                Ok((page, next)) => (Ok(Piece::Page(page, now_ms())), Some(next.continue_value())),
                 Err(PageError { source, .. }) if !required => (Ok(Piece::Unread(source)), None),
                 Err(error) => (Err(self.unscanned(error)), None),
             };
@@ -256,13 +259,17 @@ impl Scanner {
         }
     }
 
-    fn record(&self, page: &QueryRowsResult, ledger: &mut Ledger) -> Result<(), AuditError> {
-        let now_ms = now_ms();
+    fn record(
+        &self,
+        page: &QueryRowsResult,
+        read_at_ms: i64,
+        ledger: &mut Ledger,
+    ) -> Result<(), AuditError> {
         let rows = page.rows::<Columns<'_>>();
         for columns in rows.map_err(|error| self.other_table(&error))? {
             let columns = columns.map_err(|error| self.other_table(&error))?;
-            if let Some(row) = row_of(columns) {
-                ledger.record(&row, now_ms);
+            if let Some(row) = row_of(columns, self.time_to_live_ms, read_at_ms) {
+                ledger.record(&row, read_at_ms);
             }
         }
         Ok(())
@@ -354,8 +361,13 @@ fn slices_of(window: &Window) -> impl Iterator<Item = Slice> {
 }
 
 /// Names the columns; `None` for a partition that has a location but no row.
-fn row_of(columns: Columns<'_>) -> Option<Row<'_>> {
-    let (site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, written) = columns;
+fn row_of(columns: Columns<'_>, time_to_live_ms: i64, read_at_ms: i64) -> Option<Row<'_>> {
+    let (site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, written, left_s) =
+        columns;
+    let expiry = Expiry {
+        expected_ms: (time_to_live_ms > 0).then(|| ts.map_or(0, |ts| ts.0) + time_to_live_ms),
+        found_ms: left_s.map(|left_s| read_at_ms + 1_000 * i64::from(left_s)),
+    };
     Some(Row {
         site_id,
         hour_ms: hour.0,
@@ -369,6 +381,7 @@ fn row_of(columns: Columns<'_>) -> Option<Row<'_>> {
         lat,
         lon,
         write_timestamp_us: written,
+        expiry,
     })
 }
 
@@ -415,24 +428,18 @@ mod tests {
     fn a_partition_with_nothing_but_its_location_is_no_row() {
         let hour = CqlTimestamp(0);
         let ts = Some(CqlTimestamp(5));
-        let location = (Some(52.5), Some(13.4));
-        let full = (
-            "s",
-            hour,
-            Some("s/x"),
-            ts,
-            Some("a"),
-            Some(0),
-            None,
-            None,
-            None,
-            location.0,
-            location.1,
-            None,
-        );
-        assert_eq!(row_of(full).map(|row| (row.ts_ms, row.value)), Some((5, None)));
-        let (lat, lon) = location;
-        let empty = ("s", hour, None, None, None, None, None, None, None, lat, lon, None);
-        assert_eq!(row_of(empty), None);
+        let (lat, lon) = (Some(52.5), Some(13.4));
+        let id = Some("s/x");
+        let run = Some("a");
+        let left_s = Some(86_400);
+        let full = ("s", hour, id, ts, run, Some(0), None, None, None, lat, lon, Some(7), left_s);
+        let row = row_of(full, 86_400_000, 10).unwrap();
+        assert_eq!((row.ts_ms, row.value, row.write_timestamp_us), (5, None, Some(7)));
+        let expected_ms = Some(86_400_005);
+        assert_eq!(row.expiry, Expiry { expected_ms, found_ms: Some(86_400_010) });
+        let kept = row_of(full, 0, 10).unwrap();
+        assert_eq!(kept.expiry.expected_ms, None, "a table that keeps its rows for good");
+        let empty = ("s", hour, None, None, None, None, None, None, None, lat, lon, None, None);
+        assert_eq!(row_of(empty, 86_400_000, 10), None);
     }
 }

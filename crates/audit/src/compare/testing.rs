@@ -1,12 +1,12 @@
 //! A small run and its rows, for the tests of this crate.
 
 use domain::SensorKind;
-use domain::hour::hour_start_ms;
+use domain::hour::{DAY_MS, hour_start_ms};
 use domain::simulation::{
     AnomalySpec, FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
 };
 
-use super::Row;
+use super::{Expiry, Row};
 
 /// Start of the run, half a minute before a full hour, so that its readings lie in two.
 pub(crate) const START_MS: i64 = 1_764_000_000_000 - 30_000;
@@ -40,6 +40,7 @@ pub(crate) struct StoredRow {
     pub(crate) lat: Option<f64>,
     pub(crate) lon: Option<f64>,
     pub(crate) write_timestamp_us: Option<i64>,
+    pub(crate) expiry: Expiry,
 }
 
 impl StoredRow {
@@ -58,6 +59,7 @@ impl StoredRow {
             lat: self.lat,
             lon: self.lon,
             write_timestamp_us: self.write_timestamp_us,
+            expiry: self.expiry,
         }
     }
 }
@@ -70,6 +72,7 @@ pub(crate) fn stored(report: &RunReport, index: u64) -> StoredRow {
     let reading = domain::Reading::decode(&record).unwrap();
     let domain::Reading { ts, kind, status, value, location, .. } = reading;
     let written = domain::write_timestamp::reading_us(ts, kind, status, value, location);
+    let expires_ms = Some(ts + DAY_MS);
     StoredRow {
         site_id: reading.site_id.into_owned(),
         sensor_id: reading.sensor_id.into_owned(),
@@ -83,5 +86,6 @@ pub(crate) fn stored(report: &RunReport, index: u64) -> StoredRow {
         lat: Some(reading.location.lat),
         lon: Some(reading.location.lon),
         write_timestamp_us: Some(written),
+        expiry: Expiry { expected_ms: expires_ms, found_ms: expires_ms },
     }
 }

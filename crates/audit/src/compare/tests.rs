@@ -30,7 +30,8 @@ fn a_row_as_the_consumer_writes_it_is_right() {
 fn a_row_with_any_other_cell_is_corrupt_and_the_column_is_named() {
     let report = report("a", 100);
     let nudge = |number: &mut Option<f64>| *number = number.map(f64::next_up);
-    let alterations: [Alteration<'_>; 10] = [
+    let nudge_time = |time: &mut Option<i64>, by| *time = time.map(|time| time + by);
+    let alterations: [Alteration<'_>; 16] = [
         ("value", &|row| nudge(&mut row.value)),
         ("value", &|row| row.value = None),
         ("unit", &|row| row.unit = Some("K".into())),
@@ -41,8 +42,15 @@ fn a_row_with_any_other_cell_is_corrupt_and_the_column_is_named() {
         ("lat", &|row| row.lat = None),
         ("lon", &|row| nudge(&mut row.lon)),
         ("lon", &|row| row.lon = None),
+        ("write timestamp", &|row| nudge_time(&mut row.write_timestamp_us, 1)),
+        ("write timestamp", &|row| row.write_timestamp_us = None),
+        ("expiry", &|row| nudge_time(&mut row.expiry.found_ms, 61_000)),
+        ("expiry", &|row| nudge_time(&mut row.expiry.found_ms, -61_000)),
+        ("expiry", &|row| row.expiry.found_ms = None),
+        ("expiry", &|row| row.expiry.expected_ms = None),
     ];
     for (column, alter) in alterations {
+        let words = column.split(' ').count();
         let mut row = stored(&report, 77);
         alter(&mut row);
         let verdict = verdict_of(&report, &row);
@@ -50,7 +58,10 @@ fn a_row_with_any_other_cell_is_corrupt_and_the_column_is_named() {
             panic!("altered {column}: {verdict:?}");
         };
         for text in [expected, found] {
-            assert!(text.starts_with(column) && text.split(' ').count() == 2, "{verdict:?}");
+            assert!(
+                text.starts_with(column) && text.split(' ').count() == words + 1,
+                "{verdict:?}"
+            );
         }
     }
 }
@@ -64,6 +75,14 @@ fn a_zero_with_the_other_sign_is_corrupt() {
     let mut row = stored(&report, index);
     row.value = Some(-0.0);
     assert!(matches!(verdict_of(&report, &row), Verdict::Corrupt(..)));
+}
+
+#[test]
+fn a_row_that_was_written_while_a_server_stood_still_is_right() {
+    let report = report("a", 100);
+    let mut row = stored(&report, 77);
+    row.expiry.found_ms = row.expiry.expected_ms.map(|expected_ms| expected_ms + 20_000);
+    assert_eq!(verdict_of(&report, &row), Verdict::Right(77));
 }
 
 #[test]

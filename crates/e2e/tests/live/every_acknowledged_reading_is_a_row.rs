@@ -43,6 +43,7 @@ fn the_audit_finds_every_reading_and_every_fault() {
         )
     };
     let (lost, altered, copied) = (key(1), key(2), key(3));
+    let odd = [(key(4), "TIMESTAMP 9000000000000000"), (key(5), "TTL 0")];
     database.execute(&format!("DELETE FROM readings WHERE {lost}")).unwrap();
     let update = format!("UPDATE readings SET value = -1 WHERE {altered}");
     database.execute(&update).unwrap();
@@ -51,9 +52,20 @@ fn the_audit_finds_every_reading_and_every_fault() {
         format!("UPDATE readings SET value = 1, unit = 'lx', status = 'ok' WHERE {phantom}");
     database.execute(&insert).unwrap();
 
+    // And two that hold the right values: one has another write timestamp, one never expires.
+    for (key, using) in odd {
+        let select = format!("SELECT CAST(value AS text) FROM readings WHERE {key}");
+        let value = database.texts(&select).unwrap().remove(0);
+        let update = format!("UPDATE readings USING {using} SET value = {value} WHERE {key}");
+        database.execute(&update).unwrap();
+    }
+
     let verdict = trial.audit().unwrap();
     assert_eq!(verdict.code, 1);
-    assert!(verdict.last_line().ends_with("missing 1 phantom 1 corrupt 1"), "{}", verdict.output);
+    assert!(verdict.last_line().ends_with("missing 1 phantom 1 corrupt 3"), "{}", verdict.output);
+    for found in ["write timestamp 9000000000000000", "expiry never"] {
+        assert!(verdict.output.contains(found), "no `{found}` in {}", verdict.output);
+    }
 }
 
 /// Readings of one's own beside a simulation are no fault of it; and what their ids hold is shown,
