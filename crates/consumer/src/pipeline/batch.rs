@@ -237,9 +237,13 @@ impl RowBatch {
     /// Returns the position of the newest row, whose location is that of the partition: written
     /// with its row, it has the same write timestamp and expires with it.
     pub fn newest(&self) -> usize {
+        // Of equal timestamps Cassandra keeps the greater bytes.
+        let bits =
+            |row: &Row| row.location.map(|Location { lat, lon }| (lat.to_bits(), lon.to_bits()));
         let mut newest = 0;
         for (position, row) in self.rows.iter().enumerate() {
-            if row.write_timestamp_us > self.rows[newest].write_timestamp_us {
+            let order = row.write_timestamp_us.cmp(&self.rows[newest].write_timestamp_us);
+            if order.then_with(|| bits(row).cmp(&bits(&self.rows[newest]))).is_gt() {
                 newest = position;
             }
         }

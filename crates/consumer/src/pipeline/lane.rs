@@ -180,7 +180,7 @@ impl Lane {
         self.sites.retain(|site_id, site| {
             site.news.take(site_id, hold_back.then_some(next), &mut writes);
             self.news += site.news.len();
-            !site.open.is_empty() || site.news.len() > 0
+            !site.open.is_empty() || !site.news.is_empty()
         });
         self.commit = Some(PendingCommit { next, site_writes: writes.len() });
         Some(writes)

@@ -52,12 +52,39 @@ impl LatestReading {
     }
 }
 
+/// Where a site was at its newest reading since the last write.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    location: Location,
+    ts_ms: i64,
+    offset: RecordOffset,
+}
+
+impl Place {
+    /// Tells whether Cassandra would keep the place of a reading and not this one, had both been
+    /// written.
+    fn gives_way_to(&self, reading: &Reading<'_>) -> bool {
+        if self.ts_ms != reading.ts {
+            return self.ts_ms < reading.ts;
+        }
+        let Location { lat, lon } = self.location;
+        let bits = [lat.to_bits(), lon.to_bits()];
+        let bits_of_other = [reading.location.lat.to_bits(), reading.location.lon.to_bits()];
+        if bits == bits_of_other {
+            return true;
+        }
+        let us = |location| write_timestamp::site_us(reading.ts, location);
+        let order = us(reading.location).cmp(&us(self.location));
+        order.then(bits_of_other.cmp(&bits)).is_ge()
+    }
+}
+
 /// One write to the tables that are kept by site.
 #[derive(Clone, Debug)]
 pub struct SiteWrite {
     /// Partition key of all three tables.
     pub site_id: Arc<str>,
-    /// Set if the registry has to be told of the site; with the event time in epoch milliseconds.
+    /// Where the site is, with the event time in epoch milliseconds.
     pub location: Option<(Location, i64)>,
     /// The newest reading of each sensor.
     pub sensors: Vec<(Box<str>, LatestReading)>,
@@ -81,9 +108,10 @@ impl SiteWrite {
 pub(super) struct SiteNews {
     /// Where the site was at its last reading since the last write.
     place: Option<Location>,
-    /// Where it was at its newest one, by event time, in epoch milliseconds.
-    newest: Option<(Location, i64)>,
-    /// Whether the registry has to be told where it is.
+    /// Where it was at its newest one. The table is told with each commit, whether it moved or not:
+    /// what it has must be no older than what a late reading says of another place.
+    newest: Option<Place>,
+    /// Whether no commit may leave that out.
     has_moved: bool,
     sensors: FxHashMap<Box<str>, LatestReading>,
 }
@@ -102,13 +130,8 @@ impl SiteNews {
             self.place = Some(reading.location);
             self.has_moved |= known.site_is_new(reading);
         }
-        let us = |(location, ts_ms): (Location, i64)| write_timestamp::site_us(ts_ms, location);
-        let here = (reading.location, reading.ts);
-        let is_newer = |(location, ts_ms): (Location, i64)| {
-            ts_ms < reading.ts || ts_ms == reading.ts && us((location, ts_ms)) <= us(here)
-        };
-        if self.newest.is_none_or(is_newer) {
-            self.newest = Some(here);
+        if self.newest.as_ref().is_none_or(|newest| newest.gives_way_to(reading)) {
+            self.newest = Some(Place { location: reading.location, ts_ms: reading.ts, offset });
         }
         let Some(latest) = self.sensors.get_mut(&*reading.sensor_id) else {
             let unregistered = known.sensor_is_new(reading);
@@ -151,11 +174,11 @@ impl SiteNews {
         writes: &mut Vec<SiteWrite>,
     ) {
         self.place = None;
-        let newest = self.newest.take();
-        let mut location = newest.filter(|_| std::mem::take(&mut self.has_moved));
-        let has_to_go = |latest: &LatestReading| {
-            latest.unregistered || next.is_none_or(|next| latest.offset.0 < next.0)
-        };
+        let is_below = |offset: RecordOffset| next.is_none_or(|next| offset.0 < next.0);
+        let has_moved = std::mem::take(&mut self.has_moved);
+        let newest = self.newest.take_if(|newest| has_moved || is_below(newest.offset));
+        let mut location = newest.map(|newest| (newest.location, newest.ts_ms));
+        let has_to_go = |latest: &LatestReading| latest.unregistered || is_below(latest.offset);
         let mut sensors = self.sensors.extract_if(|_, latest| has_to_go(latest)).peekable();
         while location.is_some() || sensors.peek().is_some() {
             let sensors = sensors.by_ref().take(SENSORS_PER_WRITE_MAX).collect();
@@ -170,6 +193,11 @@ impl SiteNews {
     /// Returns how many sensors have news.
     pub(super) fn len(&self) -> usize {
         self.sensors.len()
+    }
+
+    /// Tells whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sensors.is_empty() && self.newest.is_none()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use domain::dead_letter::Reason;
 use domain::hour::{DAY_MS, HOUR_MS};
-use domain::{EventKind, Status};
+use domain::reading::Location;
+use domain::{EventKind, SensorKind, Status, write_timestamp};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
@@ -15,6 +16,8 @@ const TIME_TO_LIVE_MS: i64 = 24 * HOUR_MS;
 pub(super) type RowKey = (String, i64, String, i64, String, i64);
 /// The other columns in words.
 pub(super) type Cells = Vec<String>;
+/// Cells with the write timestamp of all of them, in epoch microseconds.
+pub(super) type Version = (i64, Cells);
 
 /// What must become of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,19 @@ pub(super) fn in_words(cells: batch::Cells<&str>) -> Cells {
     }
 }
 
+/// Returns the cells of a row of `latest` that can differ; those of a number sort like its bytes.
+pub(super) fn latest_in_words(ts_ms: i64, value: f64, status: Status, seq: i64) -> Cells {
+    let number = |bits: u64| format!("{bits:016x}");
+    let [ts, value, seq] =
+        [ts_ms.cast_unsigned(), value.to_bits(), seq.cast_unsigned()].map(number);
+    vec![ts, value, status.to_string(), seq]
+}
+
+/// Returns the cells that say where a site is.
+pub(super) fn place_in_words(location: Location) -> Cells {
+    [location.lat, location.lon].map(|degrees| format!("{:016x}", degrees.to_bits())).to_vec()
+}
+
 /// A reading or an event before it is bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
@@ -48,6 +64,8 @@ pub(super) struct Draft {
     pub(super) seq: i64,
     /// Other versions have the same key and other cells.
     pub(super) version: u8,
+    /// Where the site is said to be: one of a few places.
+    pub(super) place: u8,
 }
 
 impl Draft {
@@ -102,17 +120,39 @@ impl Draft {
         format!("{}/{}", self.site, self.sensor)
     }
 
+    fn location(&self) -> Location {
+        let place = f64::from(self.place);
+        Location { lat: 1.5 + place, lon: 2.5 + place }
+    }
+
+    /// Returns what the tables that are kept by site, and the static columns, would have of this
+    /// reading alone: name of the row, write timestamp and cells.
+    pub(super) fn told(&self) -> [(String, Version); 3] {
+        let (value, status, _) = self.cells();
+        let (location, value, kind) = (self.location(), value as f64, SensorKind::Light);
+        let latest_us = write_timestamp::latest_us(self.ts_ms, kind, status, "r", self.seq);
+        let reading_us = write_timestamp::reading_us(self.ts_ms, kind, status, value, location);
+        let site_us = write_timestamp::site_us(self.ts_ms, location);
+        let hour_ms = self.ts_ms - self.ts_ms.rem_euclid(HOUR_MS);
+        [
+            (self.sensor_id(), (latest_us, latest_in_words(self.ts_ms, value, status, self.seq))),
+            (format!("{} {hour_ms}", self.site), (reading_us, place_in_words(location))),
+            (self.site.clone(), (site_us, place_in_words(location))),
+        ]
+    }
+
     pub(super) fn json(&self) -> Vec<u8> {
         let Self { stream, site, kind, unit, ts_ms, seq, .. } = self;
         let (value, status, event) = self.cells();
         let sensor_id = self.sensor_id();
+        let Location { lat, lon } = self.location();
         let both = format!(
             r#"{{"sensor_id":"{sensor_id}","site_id":"{site}","ts":{ts_ms},"seq":{seq},"run":"r","#
         );
         let own = match stream {
             Stream::Readings => format!(
                 r#""kind":"{kind}","value":{value},"unit":"{unit}","status":"{status}",
-                "location":{{"lat":1.5,"lon":2.5}}}}"#
+                "location":{{"lat":{lat},"lon":{lon}}}}}"#
             ),
             Stream::Events => {
                 let event = if *kind == "light" { event.name() } else { kind };

@@ -292,9 +292,9 @@ impl Servers {
     fn apply(&mut self, effects: &Effects) {
         let repeated = self.world.apply(effects);
         let kind = match effects {
-            Effects::Rows(_) if repeated > 0 => "rows written again",
-            Effects::Rows(_) if self.world.stream == Stream::Events => "events written",
-            Effects::Rows(_) => "rows written",
+            Effects::Rows(..) if repeated > 0 => "rows written again",
+            Effects::Rows(..) if self.world.stream == Stream::Events => "events written",
+            Effects::Rows(..) => "rows written",
             Effects::Site { .. } => "site written",
             Effects::Letter(..) if repeated > 0 => "letter written again",
             Effects::Letter(..) => "letter written",

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use domain::contract::RECORD_BYTES_MAX;
 use domain::dead_letter::Reason;
+use domain::write_timestamp;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use super::super::Write;
 use super::super::record::{DeadLetter, Stream};
-use super::draft::{Cells, Draft, Fate, RowKey, in_words};
+use super::super::site::LatestReading;
+use super::draft::{
+    Cells, Draft, Fate, RowKey, Version, in_words, latest_in_words, place_in_words,
+};
 
 /// Time of day at which every simulation starts, epoch milliseconds.
 pub(super) const START_MS: i64 = 1_764_000_000_000;
@@ -54,6 +58,16 @@ impl StoredRow {
         !self.versions.insert((write_timestamp_us, cells.clone()))
     }
 
+    /// Returns the cells without their write timestamps.
+    fn cells(&self) -> Cells {
+        self.cells.iter().map(|(_, cell)| cell.clone()).collect()
+    }
+
+    /// Returns the event time, in epoch milliseconds.
+    fn ts_ms(&self) -> i64 {
+        self.cells.first().map_or(i64::MIN, |(us, _)| us.div_euclid(1_000))
+    }
+
     /// Returns whether the row is one of its versions as a whole, that with the latest timestamp.
     fn is_whole(&self) -> bool {
         let cells = self.cells.iter().map(|(_, cell)| cell);
@@ -87,8 +101,13 @@ impl Partition {
 
 /// What a write does once it arrives.
 pub(super) enum Effects {
-    Rows(Vec<(RowKey, Cells, i64)>),
-    Site { site: String, location: Option<i64>, sensors: Vec<(String, i64, bool)> },
+    /// Rows, and by site and hour where the site is.
+    Rows(Vec<(RowKey, Cells, i64)>, Option<(String, Version)>),
+    Site {
+        site: String,
+        location: Option<Version>,
+        sensors: Vec<(String, Version, bool)>,
+    },
     Letter(Place, Box<DeadLetter>),
 }
 
@@ -103,7 +122,10 @@ pub(super) struct World {
     rows: BTreeMap<RowKey, StoredRow>,
     letters: BTreeMap<Place, u64>,
     expired: BTreeSet<Place>,
-    latest: BTreeMap<String, i64>,
+    latest: BTreeMap<String, StoredRow>,
+    /// The static columns, by site and hour.
+    places: BTreeMap<String, StoredRow>,
+    sites_told: BTreeMap<String, StoredRow>,
     registered: BTreeSet<String>,
 }
 
@@ -120,6 +142,8 @@ impl World {
             letters: BTreeMap::new(),
             expired: BTreeSet::new(),
             latest: BTreeMap::new(),
+            places: BTreeMap::new(),
+            sites_told: BTreeMap::new(),
             registered: BTreeSet::new(),
         }
     }
@@ -165,8 +189,12 @@ impl World {
             if let (Fate::Row, Some(draft)) = (record.fate, &record.draft)
                 && random.random_bool(0.5)
             {
-                // Another version of the same reading or event.
-                let draft = Draft { version: random.random_range(1..9), ..draft.clone() };
+                // Another version of the same reading or event, or another one of its millisecond.
+                let mut draft = Draft { version: random.random_range(1..9), ..draft.clone() };
+                draft.place = random.random_range(0..3);
+                if random.random_bool(0.3) {
+                    draft.seq = i64::try_from(self.records.len()).expect("few");
+                }
                 return (Some(draft.json()), Fate::Row, Some(draft));
             }
             // A producer that tries again without idempotence.
@@ -182,6 +210,7 @@ impl World {
             ts_ms: now_ms - random.random_range(0..200),
             seq,
             version: 0,
+            place: if random.random_bool(0.1) { random.random_range(1..3) } else { 0 },
         };
         let fate = draft.spoil(now_ms, random);
         let mut value = draft.json();
@@ -215,18 +244,27 @@ impl World {
                     let same = record.row.as_ref().is_some_and(|(own, _)| own == key);
                     assert!(same, "the row of {:?} has the key {key:?}", record.place);
                 }
-                Effects::Rows(rows)
+                let newest = batch.row(batch.newest());
+                let place = newest.and_then(|row| {
+                    let cells = place_in_words(row.location?);
+                    Some((format!("{site} {}", batch.bucket_ms()), (row.write_timestamp_us, cells)))
+                });
+                Effects::Rows(rows, place)
             }
             Write::Site(news) => {
                 assert_eq!(self.stream, Stream::Readings, "events are no news");
-                let sensors = news.sensors.iter();
-                Effects::Site {
-                    site: news.site_id.to_string(),
-                    location: news.location.map(|(_, ts_ms)| ts_ms),
-                    sensors: sensors
-                        .map(|(id, latest)| (id.to_string(), latest.ts_ms, latest.unregistered))
-                        .collect(),
+                let site_us = |(location, ts_ms)| {
+                    (write_timestamp::site_us(ts_ms, location), place_in_words(location))
+                };
+                let mut sensors = Vec::new();
+                for (id, latest) in &news.sensors {
+                    let LatestReading { ts_ms, value, status, seq, .. } = *latest;
+                    let cells = latest_in_words(ts_ms, value, status, seq);
+                    let version = (latest.write_timestamp_us(), cells);
+                    sensors.push((id.to_string(), version, latest.unregistered));
                 }
+                let (site, location) = (news.site_id.to_string(), news.location.map(site_us));
+                Effects::Site { site, location, sensors }
             }
             Write::DeadLetter(letter) => {
                 Effects::Letter((letter.partition, life, letter.offset.0), letter.clone())
@@ -237,7 +275,7 @@ impl World {
     /// Tells whether Cassandra refuses a write for good.
     pub(super) fn refuses(&self, effects: &Effects) -> bool {
         match effects {
-            Effects::Rows(rows) => {
+            Effects::Rows(rows, _) => {
                 rows.len() > self.refuse_above || rows.iter().any(|(key, ..)| is_bad(&key.2))
             }
             Effects::Site { sensors, .. } => {
@@ -251,7 +289,10 @@ impl World {
     pub(super) fn apply(&mut self, effects: &Effects) -> u64 {
         let mut repeated = 0;
         match effects {
-            Effects::Rows(rows) => {
+            Effects::Rows(rows, place) => {
+                if let Some((name, (us, cells))) = place {
+                    self.places.entry(name.clone()).or_default().merge(*us, cells);
+                }
                 for (key, cells, write_timestamp_us) in rows {
                     let is_expected = self.expected.contains(&(key.clone(), cells.clone()));
                     assert!(is_expected, "I2, I3: phantom or corrupt row {key:?} {cells:?}");
@@ -260,12 +301,12 @@ impl World {
                 }
             }
             Effects::Site { site, location, sensors } => {
-                if location.is_some() {
+                if let Some((us, cells)) = location {
                     self.registered.insert(site.clone());
+                    self.sites_told.entry(site.clone()).or_default().merge(*us, cells);
                 }
-                for (id, ts_ms, unregistered) in sensors {
-                    let latest = self.latest.entry(id.clone()).or_insert(*ts_ms);
-                    *latest = (*latest).max(*ts_ms);
+                for (id, (us, cells), unregistered) in sensors {
+                    self.latest.entry(id.clone()).or_default().merge(*us, cells);
                     if *unregistered {
                         self.registered.insert(id.clone());
                     }
@@ -336,7 +377,7 @@ impl World {
             if self.stream == Stream::Events {
                 continue;
             }
-            let latest = self.latest.get(&key.2).copied();
+            let latest = self.latest.get(&key.2).map(StoredRow::ts_ms);
             let mut to_come = log.range(next..).map(|(_, index)| &self.records[*index]);
             let place = record.place;
             assert!(
@@ -375,6 +416,37 @@ impl World {
         for (key, row) in &self.rows {
             let StoredRow { cells, versions } = row;
             assert!(row.is_whole(), "I3: {key:?} is {cells:?}, a mixture of {versions:?}");
+        }
+        self.check_told();
+    }
+
+    /// Checks that the tables kept by site, and the static columns, hold of all readings the one
+    /// with the greatest write timestamp: the same, however they came.
+    fn check_told(&self) {
+        let mut newest: [BTreeMap<String, Version>; 3] = Default::default();
+        for record in &self.records {
+            let Some(draft) = &record.draft else { continue };
+            // A reading that may have expired is older than all others. Of one that is refused, what it
+            // says of the site holds all the same.
+            let tables = match record.fate {
+                _ if self.stream == Stream::Events => continue,
+                Fate::Row => 0..3,
+                Fate::Letter(Reason::RefusedByCassandra) => 2..3,
+                _ => continue,
+            };
+            let told = draft.told().into_iter().enumerate();
+            for (table, (name, version)) in told.filter(|(table, _)| tables.contains(table)) {
+                let newest = &mut newest[table];
+                let stays = newest.entry(name).or_insert_with(|| version.clone());
+                *stays = version.max(stays.clone());
+            }
+        }
+        let tables = [&self.latest, &self.places, &self.sites_told];
+        for (table, newest) in tables.into_iter().zip(&newest) {
+            for (name, (_, cells)) in newest {
+                let stored = table.get(name).map(StoredRow::cells);
+                assert_eq!(stored.as_ref(), Some(cells), "I3: another version of {name} stayed");
+            }
         }
     }
 
