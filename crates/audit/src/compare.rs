@@ -16,8 +16,8 @@ use crate::bitmap::Bitmap;
 /// How far ahead of this machine's clock a producer's may be.
 const CLOCK_ALLOWANCE_MS: i64 = 5_000;
 
-/// How far the expiry of a row may be from what it should be: clocks differ, whole seconds count, and
-/// a server that stood still writes later what it was sent before.
+/// How far the expiry of a row may be from what it should be: clocks differ, whole seconds count,
+/// and a server that stood still writes later what it was sent before.
 const EXPIRY_ALLOWANCE_MS: u64 = 60_000;
 
 /// One row of `readings`; everything outside the key can be null.

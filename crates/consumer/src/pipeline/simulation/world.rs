@@ -426,8 +426,8 @@ impl World {
         let mut newest: [BTreeMap<String, Version>; 3] = Default::default();
         for record in &self.records {
             let Some(draft) = &record.draft else { continue };
-            // A reading that may have expired is older than all others. Of one that is refused, what it
-            // says of the site holds all the same.
+            // A reading that may have expired is older than all others. Of one that is refused,
+            // what it says of the site holds all the same.
             let tables = match record.fate {
                 _ if self.stream == Stream::Events => continue,
                 Fate::Row => 0..3,
