@@ -94,7 +94,7 @@ impl Health {
     }
 
     /// Says how the part is, and that it is alive: from the first call on it has to be called at
-    /// least every [`HEARTBEAT_AGE_MAX`], or the part counts as blocked.
+    /// least every 30 s, or the part counts as blocked.
     pub fn heartbeat(&self, impediment: Option<String>, now: Instant) {
         let part = &mut self.lock()[self.part];
         part.impediment = impediment;
