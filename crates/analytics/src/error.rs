@@ -7,10 +7,10 @@ use scylla::errors::ExecutionError;
 #[derive(Debug, thiserror::Error)]
 pub enum AnalyticsError {
     /// The Kafka client cannot be made, or cannot go on.
-    #[error("kafka: {0}")]
+    #[error("the kafka client cannot be made or cannot go on")]
     Kafka(#[from] KafkaError),
     /// The operating system gives no thread.
-    #[error("a thread cannot be started: {0}")]
+    #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
     /// The tables are not those of `init.cql`.
     #[error(
@@ -24,7 +24,7 @@ pub enum AnalyticsError {
         problems: String,
     },
     /// Cassandra refuses what no repetition will make right.
-    #[error("cassandra refuses {what}: {source}; nothing is lost: correct it and start again")]
+    #[error("cassandra refuses {what}; nothing is lost: correct it and start again")]
     Refused {
         /// What was asked of it.
         what: &'static str,
@@ -40,10 +40,7 @@ pub enum AnalyticsError {
         reason: String,
     },
     /// Kafka refuses a record, and would refuse the next.
-    #[error(
-        "topic `{topic}` takes no record: {source}; nothing is lost: correct the topic and start \
-         again"
-    )]
+    #[error("topic `{topic}` takes no record; nothing is lost: correct it and start again")]
     Topic {
         /// The topic.
         topic: String,

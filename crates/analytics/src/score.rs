@@ -29,7 +29,7 @@ pub enum ScoreError {
         problem: String,
     },
     /// The table could not be printed.
-    #[error("cannot print the score: {0}")]
+    #[error("the score cannot be written to standard output")]
     Output(#[from] std::io::Error),
     /// A run of nothing has no score.
     #[error("{0}")]

@@ -9,16 +9,16 @@ use tokio::task::JoinError;
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
     /// The Kafka client cannot be made, or cannot go on.
-    #[error("kafka: {0}")]
+    #[error("the kafka client cannot be made or cannot go on")]
     Kafka(#[from] KafkaError),
     /// The operating system gives no thread.
-    #[error("a thread cannot be started: {0}")]
+    #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
     /// A thread ended without an outcome.
     #[error("the thread `{0}` panicked, which is a defect; nothing is lost, start again")]
     ThreadLost(&'static str),
     /// A write ended without an outcome.
-    #[error("a write ended abnormally, which is a defect: {0}; nothing is lost, start again")]
+    #[error("a write ended abnormally, which is a defect; nothing is lost, start again")]
     Task(#[source] JoinError),
     /// The tables are not those of `init.cql`.
     #[error(
@@ -34,8 +34,8 @@ pub enum ConsumerError {
     /// Kafka refuses a dead letter, and would refuse the next.
     #[error(
         "the dead letter for partition {partition} offset {offset} cannot be written to topic \
-         `{topic}`: {source}; its offset is not committed, so nothing is lost: allow this user to \
-         write to the topic and start again"
+         `{topic}`; its offset is not committed, so nothing is lost: allow this user to write to \
+         the topic and start again"
     )]
     DeadLetter {
         /// The dead-letter topic.
@@ -48,7 +48,7 @@ pub enum ConsumerError {
         source: KafkaError,
     },
     /// Cassandra refuses a write that no repetition will make right.
-    #[error("cassandra refuses to write to partition `{partition}`: {source}")]
+    #[error("cassandra refuses to write to partition `{partition}`")]
     Refused {
         /// Site, and hour or day where the table has one.
         partition: String,

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 pub enum ProducerError {
     /// The report of a run cannot be stored.
     #[error(
-        "report `{}` cannot be written, set PRODUCER_REPORT_DIR to a writable folder: {source}",
+        "report `{}` cannot be written, set PRODUCER_REPORT_DIR to a writable folder",
         path.display()
     )]
     Report {
@@ -20,19 +20,19 @@ pub enum ProducerError {
         source: io::Error,
     },
     /// The Kafka client cannot be made.
-    #[error("the kafka client cannot be made: {0}")]
-    Client(KafkaError),
+    #[error("the kafka client cannot be made")]
+    Client(#[source] KafkaError),
     /// The Kafka client takes no more readings.
-    #[error("reading {index} was refused for good by the kafka client: {error}")]
+    #[error("reading {index} was refused for good by the kafka client")]
     Refused {
         /// Number of the reading.
         index: u64,
         /// Its reason.
-        error: KafkaError,
+        source: KafkaError,
     },
     /// The Kafka client takes no more events.
-    #[error("an event was refused for good by the kafka client: {0}")]
-    EventRefused(KafkaError),
+    #[error("an event was refused for good by the kafka client")]
+    EventRefused(#[source] KafkaError),
     /// Kafka refuses so many readings that there is no point in going on.
     #[error("kafka refused {failed} readings for good, giving up; the latest reason: {reason}")]
     TooManyFailures {
@@ -42,7 +42,7 @@ pub enum ProducerError {
         reason: RDKafkaErrorCode,
     },
     /// A thread cannot be started.
-    #[error("thread `{name}` cannot be started: {source}")]
+    #[error("thread `{name}` cannot be started")]
     Thread {
         /// Name of the thread.
         name: &'static str,

@@ -271,6 +271,6 @@ impl Publisher {
             ts_ms: reading.ts_ms,
             tag: Tag::new(index, is_copy, now_ns / 1_000),
         });
-        sent.map_err(|error| ProducerError::Refused { index, error })
+        sent.map_err(|source| ProducerError::Refused { index, source })
     }
 }

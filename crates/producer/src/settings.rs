@@ -18,6 +18,7 @@ use domain::simulation::{
 };
 use jiff::Timestamp;
 use runtime::kafka::{KafkaSettings, read_events_topic};
+use runtime::text::with_causes;
 use runtime::{Reader, Setting};
 use serde::Deserialize;
 
@@ -304,7 +305,7 @@ fn read_shape(reader: &mut Reader, rate: Rate) -> Shape {
         meaning: "How the rate goes over time",
     };
     let given: String = reader.choice(SHAPE, profile::ALLOWED);
-    let shape = given.parse::<Shape>().map_err(|error| error.to_string());
+    let shape = given.parse::<Shape>().map_err(|error| with_causes(&error));
     let made = shape.and_then(|shape| {
         let load = shape.load(rate, 0);
         load.map(|_| shape).map_err(|error| format!("a profile, but {error}"))

@@ -203,7 +203,7 @@ impl<'a> TopicSpec<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// The client could not be made at all.
-    #[error("the kafka client cannot be made: {0}")]
+    #[error("the kafka client cannot be made")]
     Client(#[from] KafkaError),
     /// The topic exists with another number of partitions; keys would move to other partitions.
     #[error(

@@ -14,6 +14,7 @@ use crate::health::{self, Health};
 use crate::settings::{Face, Invocation, Problems, Reader, invocation};
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{self, TelemetrySettings};
+use crate::text::with_causes;
 
 /// Bad configuration (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -159,7 +160,7 @@ impl Process {
             outcome
         });
         outcome.unwrap_or_else(|error| {
-            error!(process = self.name, "failed: {error:#}");
+            error!(process = self.name, "failed: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         })
     }

@@ -2,6 +2,7 @@
 //! servers say.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 /// Tells whether a character moves the cursor, colours, rings, reorders or hides others.
 pub fn is_unprintable(character: char) -> bool {
@@ -39,6 +40,24 @@ fn escape(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Returns an error with its causes, from the outermost to the root, parted by `: `.
+///
+/// Errors of libraries often end in the text of their own source, as those of `rdkafka` and of the
+/// driver do; what is said already is not said again.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+        source = cause.source();
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +77,22 @@ mod tests {
         for text in ["site-0042/temperature-07", "21 °C", "日本語", "naïve 😀", ""] {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    #[test]
+    fn causes_are_told_from_the_outside_in_and_each_once() {
+        let layer = |text, source| Layer { text, source };
+        let root = layer("refused (os error 111)", None);
+        let library = layer("cannot connect: refused (os error 111)", Some(Box::new(root)));
+        let outer = layer("nobody answers", Some(Box::new(library)));
+        let told = with_causes(&outer);
+        assert_eq!(told, "nobody answers: cannot connect: refused (os error 111)");
     }
 }

@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use options::Options;
 use runtime::process::EXIT_USAGE;
+use runtime::text::with_causes;
 use settings::{Catalogue, Settings};
 
 fn main() -> ExitCode {
     up::log::show("warn,localstack=info,up=info");
     run().unwrap_or_else(|error| {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", with_causes(error.as_ref()));
         ExitCode::FAILURE
     })
 }

@@ -50,7 +50,7 @@ pub(crate) enum Shape {
 pub(crate) enum NoShape {
     #[error("`{0}` is not one of {ALLOWED}")]
     Unknown(String),
-    #[error("trace `{file}` cannot be read: {source}")]
+    #[error("trace `{file}` cannot be read")]
     Unreadable { file: String, source: std::io::Error },
     #[error("trace `{file}`, line {line}: `{text}` is not SECONDS,READINGS_PER_SECOND in order")]
     Line { file: String, line: usize, text: String },

@@ -1,8 +1,9 @@
-//! Rules that need the syntax tree of a Rust file: its length, its functions' length, no `unwrap`.
+//! Rules that need the syntax tree of a Rust file: its length, its functions' length, no `unwrap`,
+//! errors that leave their source to whoever prints them.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Item, Meta, Signature};
+use syn::{Attribute, Block, Fields, Item, LitStr, Meta, Signature};
 
 use super::{Source, Violation};
 
@@ -69,6 +70,34 @@ impl Visitor<'_> {
         if !self.in_test {
             let message = format!("`{UNWRAP}` outside tests: say with `expect` why it cannot fail");
             self.report(line, message);
+        }
+    }
+
+    /// Reports an error whose text holds its source: printed with its causes, it would say that
+    /// twice (the rule of `anyhow` and `thiserror`: either print a source or return it).
+    fn error_text(&mut self, attributes: &[Attribute], fields: &Fields) {
+        let text = attributes.iter().find(|attribute| attribute.path().is_ident("error"));
+        let Some(Ok(text)) = text.map(|attribute| attribute.meta.require_list()) else {
+            return;
+        };
+        // Only the text itself: an argument behind it may well look into the source.
+        let Some(TokenTree::Literal(literal)) = text.tokens.clone().into_iter().next() else {
+            return;
+        };
+        let line = literal.span().start().line;
+        let Ok(text) = syn::parse2::<LitStr>(TokenTree::Literal(literal).into()) else {
+            return;
+        };
+        for (place, field) in fields.iter().enumerate() {
+            let name = field.ident.as_ref().map_or(place.to_string(), ToString::to_string);
+            let is_source = name == "source" || field.attrs.iter().any(is_source);
+            let text = text.value();
+            if is_source
+                && (text.contains(&format!("{{{name}}}")) || text.contains(&format!("{{{name}:")))
+            {
+                let message = format!("the error's text prints its source `{name}`: leave it out");
+                self.report(line, message);
+            }
         }
     }
 
@@ -140,6 +169,16 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
         visit::visit_trait_item_fn(self, item);
     }
 
+    fn visit_variant(&mut self, variant: &'ast syn::Variant) {
+        self.error_text(&variant.attrs, &variant.fields);
+        visit::visit_variant(self, variant);
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.error_text(&item.attrs, &item.fields);
+        visit::visit_item_struct(self, item);
+    }
+
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         if call.method == UNWRAP && call.args.is_empty() {
             self.unwrap(call.method.span().start().line);
@@ -150,6 +189,10 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.tokens(call.tokens.clone());
     }
+}
+
+fn is_source(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("source") || attribute.path().is_ident("from")
 }
 
 /// Recognises `#[cfg(test)]`, `#[test]` and the test attributes of others, such as

@@ -89,6 +89,30 @@ fn unwrap_is_for_tests() {
 }
 
 #[test]
+fn an_error_leaves_its_source_to_whoever_prints_it() {
+    let check = |text: &str, fields: &str| {
+        let variant = format!("enum E {{\n    #[error({text})]\n    A{fields},\n}}\n");
+        syntax::check(&source("crates/a/src/error.rs", &variant))
+    };
+    for (text, fields) in [
+        ("\"no: {source}\"", "{ source: X }"),
+        ("\"no: {cause:?}\"", "{ #[source] cause: X }"),
+        ("\"no: {0}\"", "(#[from] X)"),
+        ("\"no: {1}\"", "(u8, #[source] X)"),
+    ] {
+        assert_one(&check(text, fields), 2, "prints its source");
+    }
+    for (text, fields) in [
+        ("\"no {0}\"", "(u8, #[source] X)"),
+        ("\"no {what}\"", "{ what: u8, source: X }"),
+        ("\"no {}\", source.len()", "{ source: X }"),
+        ("transparent", "(#[from] X)"),
+    ] {
+        assert_eq!(check(text, fields), [], "{text} {fields}");
+    }
+}
+
+#[test]
 fn a_module_that_only_tests_compile_is_test_code() {
     let declare = "//! A.\n#[cfg(test)]\npub(crate) mod testing;\nmod other;\n";
     let paths = |path: &str| test_modules(&source(path, declare)).collect::<Vec<_>>();
