@@ -7,6 +7,7 @@ use domain::simulation::report::RunState;
 use indicatif::{ProgressBar, ProgressStyle};
 use runtime::kafka::Complaint;
 use runtime::process::Context;
+use runtime::text::with_causes;
 use tracing::{info, warn};
 
 use crate::run::{Run, Standing};
@@ -125,7 +126,7 @@ impl Observer {
             );
         }
         if let Err(error) = run.store(&report) {
-            self.report_complaint.raise(|| warn!("{error}"));
+            self.report_complaint.raise(|| warn!("{}", with_causes(&error)));
         }
     }
 }
