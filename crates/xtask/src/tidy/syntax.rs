@@ -88,13 +88,13 @@ impl Visitor<'_> {
         let Ok(text) = syn::parse2::<LitStr>(TokenTree::Literal(literal).into()) else {
             return;
         };
+        let text = text.value();
         for (place, field) in fields.iter().enumerate() {
             let name = field.ident.as_ref().map_or(place.to_string(), ToString::to_string);
-            let is_source = name == "source" || field.attrs.iter().any(is_source);
-            let text = text.value();
-            if is_source
-                && (text.contains(&format!("{{{name}}}")) || text.contains(&format!("{{{name}:")))
-            {
+            let returned = name == "source" || field.attrs.iter().any(is_source);
+            let mut ends = ["}", ":"].into_iter();
+            let printed = ends.any(|end| text.contains(&format!("{{{name}{end}")));
+            if returned && printed {
                 let message = format!("the error's text prints its source `{name}`: leave it out");
                 self.report(line, message);
             }
