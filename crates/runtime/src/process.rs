@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::health::{self, Health};
-use crate::settings::{Face, Invocation, Problems, Reader, invocation};
+use crate::settings::{Described, Face, Invocation, Problems, Reader, invocation};
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{self, TelemetrySettings};
 use crate::text::with_causes;
@@ -125,7 +125,10 @@ impl Process {
         F: AsyncFnOnce(S, Context) -> anyhow::Result<ExitCode>,
     {
         match invocation(face, environment(), std::env::args_os()) {
-            Invocation::Run { action, values } => self.start(values, read_of(action), run),
+            Invocation::Run { action, values } => {
+                let unknown = face.unknown_names(&values);
+                self.start(values, unknown, read_of(action), run)
+            }
             Invocation::Check(values) => self.check(values, read_of(None)),
             // Only what is done unasked stays long enough to be asked.
             Invocation::Healthcheck(values) => self.healthcheck(values, read_of(None)),
@@ -137,6 +140,7 @@ impl Process {
     fn start<S, F>(
         self,
         values: BTreeMap<String, String>,
+        unknown_names: Vec<String>,
         read: impl Fn(&mut Reader) -> Shell<S>,
         run: F,
     ) -> ExitCode
@@ -148,7 +152,15 @@ impl Process {
         if !reader.problems().is_empty() {
             return self.refuse(&reader);
         }
-        telemetry::init(&shell.telemetry);
+        if let Err(error) = telemetry::init(self.name, &shell.telemetry) {
+            return misuse(&format!("{}: {}\n", self.name, with_causes(&error)));
+        }
+        for hint in reader.hints() {
+            info!("{hint}");
+        }
+        for unknown in unknown_names {
+            warn!("{unknown}");
+        }
         let settings: Vec<String> =
             reader.effective().iter().map(|(name, value)| format!("{name}={value}")).collect();
         info!(process = self.name, settings = settings.join(" "), "starting");
@@ -174,9 +186,12 @@ impl Process {
     ) -> ExitCode {
         let mut reader = Reader::new(values);
         read(&mut reader);
-        let settings = reader.described().iter().map(|described| described.setting);
-        let list: String =
-            settings.map(|setting| format!("{} --{}\n", setting.name, setting.flag())).collect();
+        let mut list = String::new();
+        for Described { setting, .. } in reader.described() {
+            for flag in [setting.flag()].into_iter().chain(setting.other_flags()) {
+                list += &format!("{} --{flag}\n", setting.name);
+            }
+        }
         let code = say(&mut io::stdout(), &list, ExitCode::SUCCESS);
         if reader.problems().is_empty() { code } else { self.refuse(&reader) }
     }

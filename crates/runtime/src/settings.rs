@@ -5,6 +5,7 @@
 //! `--help`, and the reference page: there is no second list to keep in step.
 
 mod cli;
+mod names;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use cli::{Face, Invocation, invocation};
+pub use names::{alias_hint, setting_of};
 
 /// One setting: its name in the environment and what a person needs to know about it.
 #[derive(Clone, Copy, Debug)]
@@ -37,20 +39,12 @@ impl Setting {
 
     /// Returns the flag: the name without the group that the process makes clear, in kebab case.
     pub fn flag(&self) -> String {
-        const GROUPS: [&str; 10] = [
-            "PRODUCER_",
-            "CONSUMER_",
-            "ANALYTICS_",
-            "AUDIT_",
-            "DLQ_",
-            "FLEET_",
-            "REPORT_",
-            "IOT_",
-            "KAFKA_",
-            "CASSANDRA_",
-        ];
-        let own = GROUPS.iter().find_map(|group| self.name.strip_prefix(group));
-        own.unwrap_or(self.name).to_lowercase().replace('_', "-")
+        names::flag(self.name)
+    }
+
+    /// Returns the flags that stand for the same.
+    pub fn other_flags(&self) -> impl Iterator<Item = String> {
+        names::aliases(self.name).map(names::flag)
     }
 }
 
@@ -83,6 +77,7 @@ pub struct Reader {
     given: BTreeMap<String, String>,
     described: Vec<Described>,
     effective: Vec<(&'static str, String)>,
+    hints: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -165,7 +160,7 @@ impl Reader {
 
     /// Refuses a value that is right by itself but not together with others.
     pub fn refuse(&mut self, name: &str, value: impl Display, allowed: impl Into<String>) {
-        let (name, value) = (name.to_owned(), value.to_string());
+        let (name, value) = (self.name_given(name).to_owned(), value.to_string());
         self.problems.push(Problem { name, value, allowed: allowed.into() });
     }
 
@@ -206,17 +201,48 @@ impl Reader {
     }
 
     fn given_value(&self, setting: Setting) -> Option<&str> {
-        let given = self.given.get(setting.name).map(|value| value.trim());
+        self.value_under(self.name_given(setting.name))
+    }
+
+    /// Returns the name under which a setting is given: its own, unless only another one is.
+    fn name_given<'a>(&self, name: &'a str) -> &'a str {
+        if self.value_under(name).is_some() {
+            return name;
+        }
+        names::aliases(name).find(|alias| self.value_under(alias).is_some()).unwrap_or(name)
+    }
+
+    fn value_under(&self, name: &str) -> Option<&str> {
+        let given = self.given.get(name).map(|value| value.trim());
         // An empty variable counts as not set: that is how a compose file passes nothing on.
         given.filter(|value| !value.is_empty())
     }
 
     fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
         let value = self.given_value(setting).unwrap_or(setting.default).to_owned();
+        self.look_at_aliases(setting.name, &value);
         let allowed = allowed.to_owned();
         self.described.push(Described { setting, allowed, is_switch: false });
         self.effective.push((setting.name, value.clone()));
         value
+    }
+
+    fn look_at_aliases(&mut self, name: &str, value: &str) {
+        let read = self.name_given(name);
+        for alias in names::aliases(name) {
+            match self.value_under(alias) {
+                Some(_) if alias == read => self.hints.push(alias_hint(alias, name)),
+                Some(other) if other != value => {
+                    self.hints.push(format!("{alias} is ignored: {read} is given"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns what is to be said about the names of the values.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     /// Returns every setting that was read.

@@ -1,11 +1,18 @@
 //! Logs: readable lines for people, JSON for machines, on standard error so that results own
-//! standard output.
+//! standard output; on request also in files, a day each.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::settings::{Reader, Setting};
 use crate::text::is_unprintable;
@@ -25,11 +32,25 @@ pub enum LogFormat {
 pub struct TelemetrySettings {
     filter: String,
     format: LogFormat,
+    files: Option<LogFiles>,
+}
+
+/// Where log files go.
+#[derive(Clone, Debug)]
+struct LogFiles {
+    folder: PathBuf,
+    days_max: usize,
 }
 
 impl TelemetrySettings {
-    /// Reads `LOG_LEVEL` and `LOG_FORMAT`.
+    /// Reads `ENVIRONMENT` and the settings whose defaults it decides about.
     pub fn read(reader: &mut Reader) -> Self {
+        let environment = reader.text_if_set(Setting::plain(
+            "ENVIRONMENT",
+            "",
+            "`production` makes json the default of LOG_FORMAT, and `logs` that of LOG_DIR",
+        ));
+        let is_production = environment.is_some_and(|name| name == "production");
         let filter = reader.text(Setting {
             name: "LOG_LEVEL",
             default: "info,scylla=warn",
@@ -41,12 +62,36 @@ impl TelemetrySettings {
             reader.refuse("LOG_LEVEL", &filter, allowed);
             "info".into()
         });
-        let format = reader.choice(
-            Setting { name: "LOG_FORMAT", default: "text", unit: "", meaning: "Form of log lines" },
+        let format: Option<LogFormat> = reader.choice_if_set(
+            Setting::plain("LOG_FORMAT", "", "Form of log lines; not set: text"),
             "text or json",
         );
-        Self { filter, format }
+        let usual = if is_production { LogFormat::Json } else { LogFormat::Text };
+        Self { filter, format: format.unwrap_or(usual), files: read_files(reader, is_production) }
     }
+}
+
+fn read_files(reader: &mut Reader, is_production: bool) -> Option<LogFiles> {
+    let folder = reader.text_if_set(Setting::plain(
+        "LOG_DIR",
+        "",
+        "Folder that also gets the log, as JSON, a file a day; `none` for no files",
+    ));
+    let days_max = reader.number(
+        Setting {
+            name: "LOG_DAYS_MAX",
+            default: "7",
+            unit: "days",
+            meaning: "Days of which log files are kept",
+        },
+        2..=10_000,
+    );
+    let folder = match folder.as_deref() {
+        Some("none") => return None,
+        None if !is_production => return None,
+        folder => folder.unwrap_or("logs").into(),
+    };
+    Some(LogFiles { folder, days_max })
 }
 
 /// Returns a filter in which levels have the names that the subscriber knows, in any case and also
@@ -74,20 +119,73 @@ fn usual_names(filter: &str) -> Option<String> {
     EnvFilter::try_new(&filter).is_ok().then_some(filter)
 }
 
+/// A folder that takes no log files.
+#[derive(Debug, thiserror::Error)]
+#[error("LOG_DIR=`{}`: allowed is a folder that can be written to, or none", .folder.display())]
+pub(crate) struct LogFilesError {
+    folder: PathBuf,
+    source: InitError,
+}
+
 /// Installs the subscriber; called once, from the process shell.
-pub(crate) fn init(settings: &TelemetrySettings) {
+pub(crate) fn init(process: &str, settings: &TelemetrySettings) -> Result<(), LogFilesError> {
+    let files = match &settings.files {
+        None => None,
+        Some(files) => {
+            let output = files.open(process)?;
+            Some(json_layer(Lines { output, escape: Escape::Json }))
+        }
+    };
     let filter = EnvFilter::new(&settings.filter);
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let base = tracing_subscriber::registry().with(filter).with(files);
     match settings.format {
         LogFormat::Text => {
             let coloured = is_coloured();
-            let line = move || Line { output: io::stderr(), escape: Escape::Text { coloured } };
-            base.with_ansi(coloured).with_writer(line).init();
+            let lines = Lines { output: io::stderr, escape: Escape::Text { coloured } };
+            let text = fmt::layer().with_target(false).with_ansi(coloured).with_writer(lines);
+            base.with(text).init();
         }
         LogFormat::Json => {
-            let line = || Line { output: io::stderr(), escape: Escape::Json };
-            base.json().flatten_event(true).with_writer(line).init();
+            let lines = Lines { output: io::stderr, escape: Escape::Json };
+            base.with(json_layer(lines)).init();
         }
+    }
+    Ok(())
+}
+
+fn json_layer<S, M>(lines: Lines<M>) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    M: for<'a> MakeWriter<'a> + 'static,
+{
+    fmt::layer().with_target(false).json().flatten_event(true).with_writer(lines)
+}
+
+impl LogFiles {
+    /// Opens today's file of a process, `consumer.2026-01-31.log`; several processes of one name
+    /// share it, since each line is appended as a whole.
+    fn open(&self, process: &str) -> Result<RollingFileAppender, LogFilesError> {
+        RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(process)
+            .filename_suffix("log")
+            .max_log_files(self.days_max)
+            .build(&self.folder)
+            .map_err(|source| LogFilesError { folder: self.folder.clone(), source })
+    }
+}
+
+/// Makes each line of the log a [`Line`].
+struct Lines<M> {
+    output: M,
+    escape: Escape,
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Lines<M> {
+    type Writer = Line<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line { output: self.output.make_writer(), escape: self.escape }
     }
 }
 
@@ -183,6 +281,30 @@ mod tests {
         for typo in ["WARNNG", "verbose", "info,consumer", "consumer=loud", "=", ""] {
             assert_eq!(usual_names(typo), None, "{typo}");
         }
+    }
+
+    fn read(given: &[(&str, &str)]) -> TelemetrySettings {
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut reader = Reader::new(given.collect());
+        let settings = TelemetrySettings::read(&mut reader);
+        assert!(reader.problems().is_empty(), "{:?}", reader.problems());
+        settings
+    }
+
+    #[test]
+    fn production_logs_json_to_files_unless_told_otherwise() {
+        let kind = |given: &[(&str, &str)]| {
+            let settings = read(given);
+            (settings.format, settings.files.map(|files| files.folder.display().to_string()))
+        };
+        let production = ("ENVIRONMENT", "production");
+        assert_eq!(kind(&[]), (LogFormat::Text, None));
+        assert_eq!(kind(&[("ENVIRONMENT", "staging")]), (LogFormat::Text, None));
+        assert_eq!(kind(&[production]), (LogFormat::Json, Some("logs".into())));
+        let text = kind(&[production, ("LOG_FORMAT", "text"), ("LOG_DIR", "/var/log/iot")]);
+        assert_eq!(text, (LogFormat::Text, Some("/var/log/iot".into())));
+        assert_eq!(kind(&[production, ("LOG_DIR", "none")]), (LogFormat::Json, None));
+        assert_eq!(kind(&[("LOG_DIR", "here")]), (LogFormat::Text, Some("here".into())));
     }
 
     const EVIL: &str = "id=\x1b[2J\x1b]0;t\x07\n2026 ERROR forged\u{202e}\u{85}\u{feff}";

@@ -41,5 +41,8 @@ fn run() -> Result<ExitCode> {
         let _shown = io::stderr().write_all(problems.as_bytes());
         return Ok(ExitCode::from(EXIT_USAGE));
     }
+    for hint in settings.hints() {
+        tracing::info!("{hint}");
+    }
     session::run(&options, &settings)
 }

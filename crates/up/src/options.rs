@@ -18,10 +18,10 @@ use crate::settings::Catalogue;
 #[command(name = "up", bin_name = "cargo xtask up")]
 pub(crate) struct Options {
     /// Readings per second of the whole fleet (`PRODUCER_TARGET_RATE`)
-    #[arg(long, allow_hyphen_values = true, conflicts_with = "target-rate")]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) rate: Option<String>,
     /// Sensors in the fleet (`IOT_NUM_SENSORS`)
-    #[arg(long, allow_hyphen_values = true, conflicts_with = "num-sensors")]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) sensors: Option<String>,
     /// Consumers that share the partitions, 1 to 12
     #[arg(long, allow_hyphen_values = true, default_value = "1")]
@@ -30,12 +30,7 @@ pub(crate) struct Options {
     #[arg(long, allow_hyphen_values = true, default_value = "1")]
     pub(crate) analytics: String,
     /// End after so many seconds (`PRODUCER_FOR_SEC`)
-    #[arg(
-        long = "for",
-        value_name = "SECONDS",
-        allow_hyphen_values = true,
-        conflicts_with = "for-sec"
-    )]
+    #[arg(long = "for", value_name = "SECONDS", allow_hyphen_values = true)]
     pub(crate) seconds: Option<String>,
     /// End after so many readings (`PRODUCER_READINGS`)
     #[arg(long, allow_hyphen_values = true)]

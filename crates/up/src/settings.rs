@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::ArgMatches;
 use localstack::{Stack, data_dir_problem};
 use runtime::process::{EXIT_USAGE, environment};
+use runtime::settings::{alias_hint, setting_of};
 
 use crate::options::Options;
 use crate::session::path_of;
@@ -125,10 +126,13 @@ impl Settings {
     }
 
     fn take_environment(&mut self, catalogue: &Catalogue) {
-        for (name, value) in environment() {
-            // An empty variable counts as not set, as it does for the programs.
-            if catalogue.names.contains(&name) && !value.trim().is_empty() {
-                self.given.insert(name.clone(), Given { value, by: name });
+        for (by, value) in environment() {
+            let name = setting_of(&by);
+            // An empty variable counts as not set, as it does for the programs, and a setting's own
+            // name wins over others.
+            let is_given = !value.trim().is_empty();
+            if is_given && catalogue.names.contains(name) && (by == name || !self.given.contains_key(name)) {
+                self.given.insert(name.to_owned(), Given { value, by });
             }
         }
     }
@@ -151,8 +155,14 @@ impl Settings {
     }
 
     fn take_flag(&mut self, flag: &str, name: &str, value: &str) {
-        let given = Given { value: value.to_owned(), by: format!("--{flag}") };
-        self.given.insert(name.to_owned(), given);
+        let by = format!("--{flag}");
+        if let Some(other) = self.given.get(name)
+            && other.by.starts_with("--")
+        {
+            let problem = format!("{by}=`{value}`: allowed is one of {} and {by}", other.by);
+            self.problems.push(problem);
+        }
+        self.given.insert(name.to_owned(), Given { value: value.to_owned(), by });
     }
 
     /// Refuses what no program would, but a pipeline has to.
@@ -212,6 +222,14 @@ impl Settings {
             .then(|| format!("up: bad settings:\n{}", lines.collect::<String>()))
     }
 
+    /// Returns what is to be said about the names that were used, one line each.
+    pub(crate) fn hints(&self) -> impl Iterator<Item = String> {
+        let by_other_name = |(name, given): (&String, &Given)| {
+            (setting_of(&given.by) != given.by).then(|| alias_hint(&given.by, name))
+        };
+        self.given.iter().filter_map(by_other_name)
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         let value = self.given.get(name)?.value.trim();
         (!value.is_empty()).then_some(value)
@@ -243,6 +261,8 @@ impl Settings {
                 ("CONSUMER_PROGRESS_INTERVAL_SEC", "1".into()),
                 ("ANALYTICS_PROGRESS_INTERVAL_SEC", "1".into()),
                 ("AUDIT_REPORT_DIR", reports.clone()),
+                // The session keeps what each program says.
+                ("LOG_DIR", "none".into()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );

@@ -81,6 +81,9 @@ fn up_names_every_bad_setting_as_it_was_given_before_anything_starts() {
 
 #[test]
 fn up_refuses_what_contradicts_itself_or_does_not_exist() {
+    let text = refused_by_up(&[("IOT_NUM_DEVICES", "0"), ("KAFKA_PARTITIONS", "many")], &[]);
+    assert!(text.contains("  IOT_NUM_DEVICES=`0`: allowed is 1 to"), "{text}");
+    assert!(text.contains("  KAFKA_PARTITIONS=`many`: allowed is 1 to"), "{text}");
     let interval = [("IOT_DATA_INTERVAL_SEC", "5")];
     let text = refused_by_up(&interval, &["--rate", "100"]);
     assert!(text.contains("--rate=`100`") && text.contains("IOT_DATA_INTERVAL_SEC=`5`"), "{text}");
@@ -89,7 +92,12 @@ fn up_refuses_what_contradicts_itself_or_does_not_exist() {
         (&["--readings", "-1"], "--readings=`-1`"),
         (&["--seed", "x"], "--seed=`x`"),
         (&["--num-sensors", "0"], "--num-sensors=`0`"),
-        (&["--rate", "5", "--target-rate", "6"], "cannot be used with"),
+        (
+            &["--rate", "5", "--target-rate", "6"],
+            "--target-rate=`6`: allowed is one of --rate and --target-rate",
+        ),
+        (&["--num-devices", "0"], "--num-devices=`0`: allowed is 1 to"),
+        (&["--interval", "0"], "--interval=`0`: allowed is 0.001 to"),
         (&["--no-such-setting", "6"], "--no-such-setting"),
         (&["--data", "/proc/x"], "--data=`/proc/x`"),
         (&["--data", "/etc/passwd"], "is not a folder"),

@@ -74,6 +74,93 @@ fn a_report_folder_that_cannot_be_written_is_named_before_anything_is_sent() {
     assert!(said.contains("PRODUCER_REPORT_DIR") && said.contains(path), "{said}");
 }
 
+#[test]
+fn names_of_other_pipelines_are_taken_and_mistyped_ones_told() {
+    let names = [
+        ("IOT_NUM_DEVICES", "50"),
+        ("IOT_DEVICE_TYPES", "light,motion"),
+        ("KAFKA_PARTITIONS", "6"),
+        ("IOT_NUM_SENSOR", "7"),
+        ("PRODUCER_SPEED", "7"),
+        ("KAFKA_HOME", "/opt/kafka"),
+    ];
+    let output = producer(&names, &["--interval", "5", "--describe"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let fleet = text(&output.stdout);
+    assert!(fleet.contains("50 sensors") && fleet.contains("light"), "{fleet}");
+    for (line, level) in [
+        ("IOT_NUM_DEVICES is taken for IOT_NUM_SENSORS", "INFO"),
+        ("IOT_DEVICE_TYPES is taken for IOT_SENSOR_KINDS", "INFO"),
+        ("KAFKA_PARTITIONS is taken for KAFKA_NUM_PARTITIONS", "INFO"),
+        ("IOT_NUM_SENSOR is no setting: the nearest is IOT_NUM_SENSORS", "WARN"),
+        ("PRODUCER_SPEED is no setting: the nearest is PRODUCER_SEED", "WARN"),
+    ] {
+        let found: Vec<&str> = said.lines().filter(|said| said.contains(line)).collect();
+        assert_eq!(found.len(), 1, "{line}:\n{said}");
+        assert!(found[0].contains(level), "{found:?}");
+    }
+    assert!(!said.contains("KAFKA_HOME"), "{said}");
+    assert!(said.contains("IOT_NUM_SENSORS=50") && said.contains("IOT_DATA_INTERVAL_SEC=5"), "{said}");
+}
+
+#[test]
+fn a_settings_own_name_wins_over_another_and_a_bad_value_is_told_as_given() {
+    let both = [("IOT_NUM_DEVICES", "50"), ("IOT_NUM_SENSORS", "75")];
+    let output = producer(&both, &["--describe"]);
+    let said = text(&output.stderr);
+    assert!(text(&output.stdout).contains("75 sensors"), "{said}");
+    assert!(said.contains("IOT_NUM_DEVICES is ignored: IOT_NUM_SENSORS is given"), "{said}");
+    let output = producer(&both[..1], &["--num-sensors", "100", "--describe"]);
+    assert!(text(&output.stdout).contains("100 sensors"));
+    let output = producer(&[("IOT_NUM_DEVICES", "many")], &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("  IOT_NUM_DEVICES=`many`: allowed is 1 to"), "{said}");
+}
+
+#[test]
+fn production_logs_json_to_a_file_a_day_and_keeps_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    for day in 1..=9 {
+        let old = folder.path().join(format!("producer.2026-01-0{day}.log"));
+        std::fs::write(old, "{}\n").unwrap();
+    }
+    std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let environment = [("ENVIRONMENT", "production"), ("LOG_DIR", path), ("LOG_DAYS_MAX", "3")];
+    let output = producer(&environment, &["--describe"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names.len(), 4, "three days and what is not ours: {names:?}");
+    assert_eq!(names[0], "notes.txt");
+    let log = std::fs::read_to_string(folder.path().join(&names[3])).unwrap();
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        let mut lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &mut lines {
+            assert!(line["timestamp"].take().is_string(), "{line}");
+        }
+        lines
+    };
+    assert_eq!(lines(&log), lines(&said), "the file has what standard error has");
+    assert_eq!(lines(&log)[0]["message"], "starting");
+}
+
+#[test]
+fn a_log_folder_that_cannot_be_written_is_a_bad_setting() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = producer(&[("LOG_DIR", path)], &["--describe"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains(&format!("LOG_DIR=`{path}`: allowed is a folder")), "{said}");
+}
+
 /// Returns the printed readings of a run with a given start.
 fn printed(arguments: &[&str]) -> Vec<String> {
     let run = [("PRODUCER_RUN", "preview"), ("PRODUCER_START", "2026-11-21T00:00:00Z")];

@@ -1,12 +1,12 @@
 //! The command line: a flag for each setting, over the environment; the help text is the
 //! documentation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
-use super::{Described, Reader, reference};
+use super::{Described, Reader, names, reference};
 
 /// The subcommand that the reference page is made with.
 const SETTINGS: &str = "settings";
@@ -48,6 +48,13 @@ impl Face {
             }
         }
         all
+    }
+
+    /// Returns what is to be said about values that look like its settings but are none.
+    pub fn unknown_names(&self, values: &BTreeMap<String, String>) -> Vec<String> {
+        let settings = self.all_settings();
+        let known: BTreeSet<&str> = settings.iter().map(|described| described.setting.name).collect();
+        names::unknown_names(self.name, &known, values.keys())
     }
 }
 
@@ -149,7 +156,11 @@ fn flag(Described { setting, allowed, is_switch }: &Described) -> Arg {
     };
     let (name, meaning) = (setting.name, setting.meaning);
     let help = format!("{meaning}{unit}\n{name}, default {default}, allowed {allowed}");
-    let flag = Arg::new(name).long(setting.flag()).value_name("VALUE").help(help);
+    let flag = Arg::new(name)
+        .long(setting.flag())
+        .visible_aliases(setting.other_flags())
+        .value_name("VALUE")
+        .help(help);
     if *is_switch {
         flag.num_args(0..=1).default_missing_value("true")
     } else {

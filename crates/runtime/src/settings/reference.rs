@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Described;
+use super::{Described, names};
 
 /// Renders the settings as a Markdown table.
 pub(super) fn table(described: &[Described]) -> String {
@@ -14,7 +14,10 @@ pub(super) fn table(described: &[Described]) -> String {
             value => format!("`{value}`"),
         };
         let flag = setting.flag();
-        let (name, unit, meaning) = (setting.name, setting.unit, cell(setting.meaning));
+        let (name, unit, mut meaning) = (setting.name, setting.unit, cell(setting.meaning));
+        for alias in names::aliases(name) {
+            meaning += &format!("; also `{alias}`, `--{}`", names::flag(alias));
+        }
         let allowed = cell(allowed);
         writeln!(page, "| `{name}` | `--{flag}` | {default} | {unit} | {allowed} | {meaning} |")
             .expect("writing to a string succeeds");
