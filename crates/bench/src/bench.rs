@@ -28,8 +28,6 @@ pub struct Bench {
     pub quick: bool,
     /// How often each variant has its turn, if that was asked for.
     pub rounds: Option<usize>,
-    /// The micro-benchmarks that were built.
-    pub micro: Vec<PathBuf>,
     /// The rate that the case `pipeline` found in this run, in readings a second.
     pub sustained_per_s: Option<f64>,
     /// Whether the run is to end.
@@ -50,7 +48,6 @@ impl Bench {
         Ok(Self {
             quick,
             rounds: None,
-            micro: Vec::new(),
             sustained_per_s: None,
             stop,
             programs,

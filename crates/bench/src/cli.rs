@@ -45,9 +45,6 @@ struct RunOptions {
     /// Measure the programs in this folder, of another build
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
-    /// A micro-benchmark that was built
-    #[arg(long, value_name = "FILE", hide = true)]
-    micro: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -124,8 +121,7 @@ fn perform(action: Action) -> Result<bool> {
 }
 
 fn run(options: RunOptions) -> Result<bool> {
-    let RunOptions { cases: names, quick, rounds, report: path, programs, micro, list: _ } =
-        options;
+    let RunOptions { cases: names, quick, rounds, report: path, programs, list: _ } = options;
     let mut chosen = choose(&names)?;
     let here = folder_of_programs()?;
     let work = work_folder(&here);
@@ -147,7 +143,6 @@ fn run(options: RunOptions) -> Result<bool> {
     let clock = Instant::now();
     let stop = Stop::on_signals()?;
     let mut bench = Bench::new(quick, stop, programs.unwrap_or(here), work)?;
-    bench.micro = micro;
     bench.rounds = rounds.map(usize::from);
     for case in &mut chosen {
         let outcome = case::play(case.as_mut(), &mut bench)?;

@@ -131,7 +131,10 @@ impl Settings {
             // An empty variable counts as not set, as it does for the programs, and a setting's own
             // name wins over others.
             let is_given = !value.trim().is_empty();
-            if is_given && catalogue.names.contains(name) && (by == name || !self.given.contains_key(name)) {
+            if is_given
+                && catalogue.names.contains(name)
+                && (by == name || !self.given.contains_key(name))
+            {
                 self.given.insert(name.to_owned(), Given { value, by });
             }
         }

@@ -16,14 +16,14 @@ const INTRODUCTION: &str = "\
 Every setting is an environment variable, and every one can also be given as a flag, which wins
 over the variable. An empty variable counts as not set. `--help` of each program lists the same
 settings. A bad value ends the program at once with exit code 64; all bad ones are named in one go,
-with the value and what is allowed. Some settings also have the name that other pipelines give them,
-which the log then says; so it does of a variable that looks like a setting but is none, with the
-nearest one.
+with the value and what is allowed. Some settings also have the name that other pipelines give
+them, which the log then says; so it does of a variable that looks like a setting but is none, with
+the nearest one.
 
 In production, logs are for machines: with `ENVIRONMENT=production` each program writes JSON lines,
-also to `logs/PROGRAM.DATE.log`, a file a day of which the newest seven stay (`LOG_FORMAT`, `LOG_DIR`
-and `LOG_DAYS_MAX` say otherwise). In containers there are no such files: Docker keeps the lines, and
-rotates its own.
+also to `logs/PROGRAM.DATE.log`, a file a day of which the newest seven stay (`LOG_FORMAT`,
+`LOG_DIR` and `LOG_DAYS_MAX` say otherwise). In containers there are no such files: Docker keeps the
+lines, and rotates its own.
 
 `cargo xtask docs` writes this page from the programs themselves; `cargo xtask ci` fails if it is
 stale.

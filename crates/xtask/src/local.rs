@@ -6,10 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 use localstack::Server;
 use localstack::tools::{self, Tool};
-use serde_json::Value;
 
 use crate::running::{self, Need};
-use crate::workspace::RELEASED_PACKAGES;
 use crate::{Workspace, command};
 
 /// The programs of the pipeline, in the order of the reference page.
@@ -61,24 +59,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<()>
     }
     build_all(workspace)?;
     bench.arg("run").args(arguments.iter().skip(usize::from(action == "run")));
-    for path in micro_benchmarks(workspace)? {
-        bench.arg("--micro").arg(path);
-    }
     Err(command::become_program(&mut bench))
-}
-
-/// Builds the micro-benchmarks; returns where they are.
-fn micro_benchmarks(workspace: &Workspace) -> Result<Vec<String>> {
-    let mut cargo = workspace.cargo(&["bench", "--no-run", "--message-format", "json"]);
-    // What explains a failure goes to the terminal, not into the messages.
-    cargo.args(["--quiet", "--bench", "*"]).args(RELEASED_PACKAGES);
-    let messages = command::output(&mut cargo)?;
-    let paths = messages.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        let is_bench = message["target"]["kind"][0] == "bench";
-        is_bench.then(|| message["executable"].as_str().map(str::to_owned))?
-    });
-    Ok(paths.collect())
 }
 
 /// Runs all tests, or those whose name contains one of the filters.

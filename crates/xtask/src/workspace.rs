@@ -13,7 +13,7 @@ use crate::command;
 ///
 /// Cargo gives a dependency the features that the selected packages ask for: with `--package
 /// report` the same libraries would be compiled once more, with fewer features.
-pub(crate) const RELEASED_PACKAGES: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+const RELEASED_PACKAGES: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 /// A checkout and its build output.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The micro-benchmarks of the crates, as their own harness (criterion) measures them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,25 +36,26 @@ impl Case for Micro {
     }
 
     fn prepare(&mut self, bench: &mut Bench) -> Result<Vec<Variant>> {
-        let found = |name| executable(&bench.micro, name).map(|_| ());
-        Ok(vec![
-            Variant::ours("generation", "a reading with its JSON, by kind of sensor")
-                .unless(&found("generation")),
-            Variant::ours("contract", "the JSON written, and read and checked")
-                .unless(&found("contract")),
-            Variant::ours(
+        let steps = [
+            ("generation", "a reading with its JSON, by kind of sensor"),
+            ("contract", "the JSON written, and read and checked"),
+            (
                 "pipeline",
                 "the consumer's core: decoding, grouping and the ledger together, and the ledger \
                  alone",
-            )
-            .unless(&found("pipeline")),
-        ])
+            ),
+        ];
+        let variant = |(name, about)| {
+            let found = bench.program(&program(name)).map(|_| ());
+            Variant::ours(name, about).unless(&found)
+        };
+        Ok(steps.map(variant).to_vec())
     }
 
     fn run(&mut self, bench: &mut Bench, variant: &Variant) -> Result<Sample> {
         let home = bench.folder().join(format!("criterion-{}", variant.name));
         let seconds = bench.size("1", "0.3");
-        let mut command = Command::new(executable(&bench.micro, variant.name)?);
+        let mut command = Command::new(bench.program(&program(variant.name))?);
         command.args(["--bench", "--warm-up-time", "0.5", "--measurement-time", seconds]);
         // Where it stands otherwise depends on where it is started.
         command.env("CRITERION_HOME", &home);
@@ -66,13 +67,9 @@ impl Case for Micro {
     }
 }
 
-/// Returns the one that cargo built from a source file of this name: cargo adds a hash.
-fn executable<'a>(paths: &'a [PathBuf], name: &str) -> Result<&'a PathBuf> {
-    let is_it = |path: &&PathBuf| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        file.rsplit_once('-').is_some_and(|(stem, _)| stem == name)
-    };
-    paths.iter().find(is_it).context("it is not built: `cargo xtask bench` does that")
+/// Returns the name of the program that measures a step.
+fn program(step: &str) -> String {
+    format!("micro-{step}")
 }
 
 /// Reads what criterion has left: a folder for each group, and one in it for each function.
@@ -109,12 +106,5 @@ mod tests {
         let text = r#"{"mean": {"point_estimate": 9.0}, "median": {"point_estimate": 412.5}}"#;
         fs::write(folder.join("estimates.json"), text).unwrap();
         assert_eq!(medians(home.path()).unwrap(), Sample::from([("decode_ns".into(), 412.5)]));
-    }
-
-    #[test]
-    fn an_executable_is_found_by_its_stem() {
-        let paths = [PathBuf::from("deps/generation-0a1b"), PathBuf::from("deps/contract-2c3d")];
-        assert_eq!(executable(&paths, "contract").unwrap(), &paths[1]);
-        assert!(executable(&paths, "pipeline").is_err());
     }
 }

@@ -101,7 +101,10 @@ fn names_of_other_pipelines_are_taken_and_mistyped_ones_told() {
         assert!(found[0].contains(level), "{found:?}");
     }
     assert!(!said.contains("KAFKA_HOME"), "{said}");
-    assert!(said.contains("IOT_NUM_SENSORS=50") && said.contains("IOT_DATA_INTERVAL_SEC=5"), "{said}");
+    assert!(
+        said.contains("IOT_NUM_SENSORS=50") && said.contains("IOT_DATA_INTERVAL_SEC=5"),
+        "{said}"
+    );
 }
 
 #[test]

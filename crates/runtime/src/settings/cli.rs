@@ -53,7 +53,8 @@ impl Face {
     /// Returns what is to be said about values that look like its settings but are none.
     pub fn unknown_names(&self, values: &BTreeMap<String, String>) -> Vec<String> {
         let settings = self.all_settings();
-        let known: BTreeSet<&str> = settings.iter().map(|described| described.setting.name).collect();
+        let known: BTreeSet<&str> =
+            settings.iter().map(|described| described.setting.name).collect();
         names::unknown_names(self.name, &known, values.keys())
     }
 }
