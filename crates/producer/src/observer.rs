@@ -16,6 +16,59 @@ use crate::settings::ProducerSettings;
 /// Silence of Kafka, with readings under way, that makes the process unwell.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// What one look at a run shows.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    sent: u64,
+    settled: u64,
+    in_flight: u64,
+    /// How far behind the schedule sending is.
+    debt: Duration,
+}
+
+/// Why no readings flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Halt {
+    #[error("no acknowledgement from kafka for {silence_s} s")]
+    NoAcknowledgement { silence_s: u64 },
+    #[error("nothing sent for {idle_s} s, though readings are due")]
+    NothingSent { idle_s: u64 },
+}
+
+/// Since when what is due has been sent, and what was sent has been settled.
+#[derive(Debug)]
+struct Flow {
+    sent: u64,
+    sent_since: Instant,
+    settled: u64,
+    settled_since: Instant,
+}
+
+impl Flow {
+    fn new(now: Instant) -> Self {
+        Self { sent: 0, sent_since: now, settled: 0, settled_since: now }
+    }
+
+    fn look(&mut self, sight: Sight, now: Instant) -> Option<Halt> {
+        if sight.sent != self.sent || sight.debt < SILENCE_MAX {
+            (self.sent, self.sent_since) = (sight.sent, now);
+        }
+        if sight.settled != self.settled || sight.in_flight == 0 {
+            (self.settled, self.settled_since) = (sight.settled, now);
+        }
+        let [silence, idle] =
+            [self.settled_since, self.sent_since].map(|since| now.saturating_duration_since(since));
+        // Without acknowledgements the queue fills up and nothing can be sent: that is the cause.
+        if silence >= SILENCE_MAX {
+            Some(Halt::NoAcknowledgement { silence_s: silence.as_secs() })
+        } else if idle >= SILENCE_MAX {
+            Some(Halt::NothingSent { idle_s: idle.as_secs() })
+        } else {
+            None
+        }
+    }
+}
+
 /// Tells people and the health endpoint how a run is doing.
 ///
 /// On a terminal that is a line which changes all the time, otherwise a line now and then.
@@ -26,10 +79,8 @@ pub(crate) struct Observer {
     in_words: String,
     told: Instant,
     told_scheduled: u64,
-    settled: u64,
-    settled_since: Instant,
-    sent: u64,
-    sent_since: Instant,
+    flow: Flow,
+    is_silent: bool,
     complaint: Complaint,
     report_complaint: Complaint,
 }
@@ -44,10 +95,8 @@ impl Observer {
             in_words: String::new(),
             told: now,
             told_scheduled: 0,
-            settled: 0,
-            settled_since: now,
-            sent: 0,
-            sent_since: now,
+            flow: Flow::new(now),
+            is_silent: false,
             complaint: Complaint::default(),
             report_complaint: Complaint::default(),
         }
@@ -68,33 +117,26 @@ impl Observer {
     }
 
     fn judge(&mut self, run: &Run, standing: Standing, context: &Context) {
-        let sent = standing.scheduled.saturating_sub(standing.held);
-        if sent != self.sent || run.debt() < SILENCE_MAX {
-            self.sent = sent;
-            self.sent_since = Instant::now();
-        }
-        let settled = standing.acknowledged + standing.failed;
-        let silence_s = self.settled_since.elapsed().as_secs();
-        let silent = silence_s >= SILENCE_MAX.as_secs();
-        if settled != self.settled || standing.in_flight() == 0 {
-            if silent {
-                info!(silence_s, "kafka acknowledges again");
-            }
-            self.settled = settled;
-            self.settled_since = Instant::now();
-            let idle_s = self.sent_since.elapsed().as_secs();
-            let is_idle = idle_s >= SILENCE_MAX.as_secs();
-            let says = || format!("nothing sent for {idle_s} s, though readings are due");
-            context.health.heartbeat(is_idle.then(says), Instant::now());
-            return;
-        }
-        if !silent {
-            return;
-        }
-        let silent = format!("no acknowledgement from kafka for {silence_s} s");
-        context.health.heartbeat(Some(silent), Instant::now());
         let in_flight = standing.in_flight();
-        self.complaint.raise(|| warn!(silence_s, in_flight, "no acknowledgement from kafka"));
+        let sight = Sight {
+            sent: standing.scheduled.saturating_sub(standing.held),
+            settled: standing.acknowledged + standing.failed,
+            in_flight,
+            debt: run.debt(),
+        };
+        let now = Instant::now();
+        let halt = self.flow.look(sight, now);
+        let was_silent = self.is_silent;
+        self.is_silent = matches!(halt, Some(Halt::NoAcknowledgement { .. }));
+        match halt {
+            Some(Halt::NoAcknowledgement { silence_s }) => {
+                let warn = || warn!(silence_s, in_flight, "no acknowledgement from kafka");
+                self.complaint.raise(warn);
+            }
+            _ if was_silent => info!("kafka acknowledges again"),
+            _ => {}
+        }
+        context.health.heartbeat(halt.map(|halt| halt.to_string()), now);
     }
 
     fn tell(&mut self, run: &Run, standing: Standing) {
@@ -150,5 +192,47 @@ fn bar(readings_max: Option<u64>) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOWING: Sight = Sight { sent: 100, settled: 90, in_flight: 10, debt: Duration::ZERO };
+
+    /// Looks once a second for so long; returns what the last look found.
+    fn watch(flow: &mut Flow, now: &mut Instant, seconds: u64, sight: Sight) -> Option<Halt> {
+        let mut halt = None;
+        for _ in 0..seconds {
+            *now += Duration::from_secs(1);
+            halt = flow.look(sight, *now);
+        }
+        halt
+    }
+
+    #[test]
+    fn a_run_that_sends_nothing_though_readings_are_due_is_halted() {
+        let mut now = Instant::now();
+        let mut flow = Flow::new(now);
+        let waiting = Sight { settled: 100, in_flight: 0, ..FLOWING };
+        assert_eq!(watch(&mut flow, &mut now, 60, waiting), None, "the next is not due yet");
+        let stuck = Sight { debt: Duration::from_secs(11), ..waiting };
+        assert_eq!(watch(&mut flow, &mut now, 9, stuck), None);
+        assert_eq!(watch(&mut flow, &mut now, 1, stuck), Some(Halt::NothingSent { idle_s: 10 }));
+        let catching_up = Sight { sent: 101, ..stuck };
+        assert_eq!(watch(&mut flow, &mut now, 1, catching_up), None);
+    }
+
+    #[test]
+    fn a_broker_that_acknowledges_nothing_is_the_cause_of_both() {
+        let mut now = Instant::now();
+        let mut flow = Flow::new(now);
+        assert_eq!(watch(&mut flow, &mut now, 10, FLOWING), None);
+        let full = Sight { debt: Duration::from_mins(1), ..FLOWING };
+        let halt = watch(&mut flow, &mut now, 20, full);
+        assert_eq!(halt, Some(Halt::NoAcknowledgement { silence_s: 29 }));
+        let settled = Sight { sent: 101, settled: 91, ..full };
+        assert_eq!(watch(&mut flow, &mut now, 1, settled), None);
     }
 }

@@ -1,12 +1,9 @@
 //! Reads from Cassandra what reports are made of, each answer bounded.
 
-use std::borrow::Cow;
-
 use domain::SensorKind;
 use futures::TryStreamExt;
 use runtime::cassandra::schema::{self, Table};
 use runtime::cassandra::{self, CassandraSettings, ConsistencyLevel};
-use runtime::text::printable;
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
@@ -213,7 +210,7 @@ impl Database {
         let query =
             format!("SELECT site_id FROM {}.{} LIMIT {SITES_MAX}", self.keyspace, SITES.name);
         let rows: Vec<(String,)> = self.query(&SITES, query, ()).await?;
-        let mut sites: Vec<String> = rows.into_iter().map(|(site_id,)| shown(site_id)).collect();
+        let mut sites: Vec<String> = rows.into_iter().map(|(site_id,)| site_id).collect();
         sites.sort_unstable();
         Ok(sites)
     }
@@ -261,20 +258,12 @@ fn unread(table: &'static str, error: impl std::fmt::Display) -> ReportError {
     ReportError::Unread { table, why: error.to_string() }
 }
 
-/// What stands in a table may be from a stranger's record: it is shown, never obeyed.
-fn shown(text: String) -> String {
-    match printable(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(escaped) => escaped,
-    }
-}
-
 /// A row without its values is none: they may have been deleted by hand.
 fn window(row: AggregateRow) -> Option<Window> {
     let (kind, sensor_id, start, count, min, max, mean, not_ok) = row;
     Some(Window {
-        kind: shown(kind),
-        sensor_id: shown(sensor_id),
+        kind,
+        sensor_id,
         start_ms: start.0,
         count: u64::try_from(count?).ok()?,
         min: min?,
@@ -286,15 +275,14 @@ fn window(row: AggregateRow) -> Option<Window> {
 
 fn alert(row: AlertRow) -> Alert {
     let (site_id, started, sensor_id, kind, rule, severity, state, cleared, value, threshold) = row;
-    let shown_if_any = |text: Option<String>| text.map(shown).unwrap_or_default();
     Alert {
-        site_id: shown(site_id),
+        site_id,
         started_ms: started.0,
-        sensor_id: shown_if_any(sensor_id),
-        kind: shown_if_any(kind),
-        rule: shown_if_any(rule),
-        severity: shown_if_any(severity),
-        state: shown_if_any(state),
+        sensor_id: sensor_id.unwrap_or_default(),
+        kind: kind.unwrap_or_default(),
+        rule: rule.unwrap_or_default(),
+        severity: severity.unwrap_or_default(),
+        state: state.unwrap_or_default(),
         cleared_ms: cleared.map(|cleared| cleared.0),
         value,
         threshold,

@@ -1,6 +1,6 @@
 //! Tables of text: columns as wide as they need to be, at most 120 characters together.
 
-use crate::text::printable;
+use runtime::text::printable;
 
 /// Blanks between two columns.
 const GAP: &str = "  ";
@@ -50,7 +50,7 @@ pub(crate) struct Cell {
 
 impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: printable(text.as_ref()), colour: None }
+        Self { text: printable(text.as_ref()).into_owned(), colour: None }
     }
 }
 

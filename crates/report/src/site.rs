@@ -5,14 +5,13 @@ use std::iter;
 
 use domain::SensorKind;
 use domain::hour::{DAY_MS, HOUR_MS, hour_start_ms};
+use runtime::text::printable;
 
 use crate::database::Alerts;
 use crate::layout::{Cell, Column, Look, table};
 use crate::overview::more;
 use crate::rows::{Alert, MINUTE_MS, Window, within_site};
-use crate::text::{
-    NUMBER_CHARS, clock, counted, duration, number, number_if_any, printable, sparkline, time,
-};
+use crate::text::{NUMBER_CHARS, clock, counted, duration, number, number_if_any, sparkline, time};
 
 /// Rules that say how unusual a sensor is, as against how high.
 const ANOMALY_RULES: [&str; 5] = ["anomaly", "drift", "stuck", "dropout", "silent"];
@@ -264,7 +263,8 @@ pub(crate) fn unknown(site_id: &str, sites: &[String]) -> String {
             "no site `{site}`, nor any other yet: are producer and consumer running?\n"
         );
     }
-    let named: Vec<String> = sites.iter().take(SITES_NAMED).map(|site| printable(site)).collect();
+    let named: Vec<String> =
+        sites.iter().take(SITES_NAMED).map(|site| printable(site).into_owned()).collect();
     let ellipsis = if sites.len() > named.len() { ", ..." } else { "" };
     let (count, named) = (counted(sites.len(), "site"), named.join(", "));
     let are = if sites.len() == 1 { "is" } else { "are" };

@@ -15,6 +15,8 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::text::printable;
+
 pub use cli::{Face, Invocation, invocation};
 pub use names::{alias_hint, setting_of};
 
@@ -61,7 +63,7 @@ pub struct Described {
 
 /// A value that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}=`{value}`: allowed is {allowed}")]
+#[error("{name}=`{}`: allowed is {allowed}", printable(.value))]
 pub struct Problem {
     /// Name of the environment variable.
     pub name: String,

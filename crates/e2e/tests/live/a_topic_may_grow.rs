@@ -68,6 +68,36 @@ fn new_partitions_are_read_from_their_first_record() {
     producer.stop(Duration::from_secs(15)).unwrap();
 }
 
+/// The fleet goes on to the partitions that it knows, so that each sensor's readings stay in order.
+#[test]
+fn growth_under_load_loses_nothing() {
+    let _turn = turn();
+    let stack = shared_stack().unwrap();
+    let mut trial = Trial::new(stack).unwrap();
+    trial.set("PRODUCER_TARGET_RATE", 5_000);
+    let mut producer = trial.start("producer", "producer").unwrap();
+    let mut consumers: Vec<_> =
+        (1..=2).map(|n| trial.start("consumer", &format!("consumer-{n}")).unwrap()).collect();
+    let has_rows = |line: &up::LogLine| line.number("rows_total") > Some(10_000.0);
+    for consumer in &mut consumers {
+        consumer.wait_for("rows", WAIT, has_rows).unwrap();
+    }
+
+    grow(&stack.bootstrap_servers(), trial.topic(), 24);
+    for consumer in &mut consumers {
+        let shares = |line: &up::LogLine| line.number("partitions") == Some(12.0);
+        consumer.wait_for("half of the new number of partitions", WAIT, shares).unwrap();
+        // More than it had when the topic grew.
+        let goes_on = |line: &up::LogLine| line.number("rows_total") > Some(40_000.0);
+        consumer.wait_for("more rows", WAIT, goes_on).unwrap();
+    }
+    assert!(producer.stop(Duration::from_secs(15)).unwrap().success());
+    trial.assert_proved().unwrap();
+    for consumer in &mut consumers {
+        assert!(consumer.stop(Duration::from_secs(15)).unwrap().success());
+    }
+}
+
 fn reading(partition: i32) -> String {
     let ts_ms = now_ms();
     format!(

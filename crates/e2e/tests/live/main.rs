@@ -26,4 +26,5 @@ mod the_benchmark_measures;
 mod up_leaves_nothing_behind;
 mod up_takes_every_setting;
 mod what_cannot_be_read_is_named;
+mod what_strangers_write_is_shown;
 mod windows_survive_kills;
