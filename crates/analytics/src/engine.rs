@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use domain::{Alert, Reading};
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Message};
-use runtime::clock::now_ms;
+use runtime::clock::CheckedClock;
 use runtime::kafka::monitor::Deleted;
 use runtime::kafka::{self, Complaint};
 use tracing::{debug, error, warn};
@@ -55,6 +55,7 @@ pub(crate) struct Engine {
     epochs: u64,
     late: Vec<LateReading>,
     writer: Writer,
+    clock: Arc<CheckedClock>,
     flight: Option<Flight>,
     last_flush: Instant,
     to_commit: BTreeMap<i32, (u64, Bookmark)>,
@@ -63,7 +64,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(settings: &ServiceSettings, writer: Writer) -> Self {
+    pub(crate) fn new(
+        settings: &ServiceSettings,
+        writer: Writer,
+        clock: Arc<CheckedClock>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             timing: settings.timing,
@@ -75,6 +80,7 @@ impl Engine {
             epochs: 0,
             late: Vec::new(),
             writer,
+            clock,
             flight: None,
             last_flush: now,
             to_commit: BTreeMap::new(),
@@ -156,7 +162,8 @@ impl Engine {
         let reading = Reading::decode(payload);
         let arrived_ms = match message.timestamp() {
             Timestamp::LogAppendTime(arrived_ms) => arrived_ms,
-            Timestamp::CreateTime(_) | Timestamp::NotAvailable => now_ms(),
+            // A reading is early only if it is so by every clock.
+            Timestamp::CreateTime(_) | Timestamp::NotAvailable => self.clock.now().latest_ms,
         };
         let reading = reading.as_ref().ok();
         let fate = owned.partition.accept(Arrival { offset, arrived_ms, reading });

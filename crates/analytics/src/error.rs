@@ -1,6 +1,7 @@
 //! What can go wrong in the service.
 
 use rdkafka::error::KafkaError;
+use runtime::clock::ClockDifference;
 use scylla::errors::ExecutionError;
 
 /// Why the service ends.
@@ -23,6 +24,9 @@ pub enum AnalyticsError {
         /// Everything that does not fit.
         problems: String,
     },
+    /// This machine and Cassandra do not agree on the time of day.
+    #[error(transparent)]
+    Clock(#[from] ClockDifference),
     /// Cassandra refuses what no repetition will make right.
     #[error("cassandra refuses {what}; nothing is lost: correct it and start again")]
     Refused {

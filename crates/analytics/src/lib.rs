@@ -79,17 +79,22 @@ async fn serve(mut settings: ServiceSettings, context: Context) -> anyhow::Resul
     let publisher = Publisher::new(&settings)?;
     let timing = settings.timing;
     let sink = Arc::new(Sink { store, publisher, timing, shutdown: shutdown.clone() });
+    let of_thread = Arc::clone(&sink);
     let (done, outcome) = oneshot::channel();
     let runtime = Handle::current();
     thread::Builder::new()
         .name("kafka".into())
         .spawn(move || {
-            let outcome = source::serve(&settings, sink, runtime, &shutdown, &health);
+            let outcome = source::serve(&settings, of_thread, runtime, &shutdown, &health);
             // Nobody waits any more only if the process is ending anyway.
             let _ended = done.send(outcome);
         })
         .context("the thread `kafka` cannot be started")?;
-    let outcome = outcome.await.map_err(|_| AnalyticsError::Ended("kafka"))?;
+    let outcome = tokio::select! {
+        outcome = outcome => outcome.map_err(|_| AnalyticsError::Ended("kafka"))?,
+        // What is not durable is not committed, so that the thread may be left where it is.
+        difference = sink.store.clocks_differ() => Err(difference.into()),
+    };
     match outcome {
         // Whoever was asked to stop need not have reached the servers.
         Err(AnalyticsError::Stopped(_)) | Ok(()) => Ok(ExitCode::SUCCESS),

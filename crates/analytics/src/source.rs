@@ -46,7 +46,7 @@ pub(crate) fn serve(
 ) -> Result<(), AnalyticsError> {
     let writer =
         Writer::start(Arc::clone(&sink), runtime.clone()).map_err(AnalyticsError::Thread)?;
-    let engine = Engine::new(settings, writer);
+    let engine = Engine::new(settings, writer, sink.store.clock());
     let group = Group::new(settings, engine, sink, runtime);
     let config = client_config(settings);
     let prober = Prober::new(&config, &settings.kafka.topic);

@@ -12,10 +12,11 @@ use domain::Alert;
 use domain::hour::{HOUR_MS, day_start_ms, hour_start_ms};
 use runtime::Shutdown;
 use runtime::backoff::Backoff;
+use runtime::cassandra::clock;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
 use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
-use runtime::clock::now_ms;
+use runtime::clock::{CheckedClock, ClockDifference};
 use runtime::kafka::Complaint;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
@@ -81,6 +82,7 @@ pub(crate) struct Store {
     shutdown: Shutdown,
     connection: Renewable<Connection>,
     lifetimes: Lifetimes,
+    clock: Arc<CheckedClock>,
     complaint: Mutex<Complaint>,
 }
 
@@ -96,11 +98,16 @@ pub(crate) async fn connect(
     let ready = schema::until_ready(async || prepare(&session, settings).await, shutdown);
     let ready = ready.await.map_err(|problems| misfit(settings, &problems))?;
     let Some((statements, lifetimes)) = ready else { return Ok(None) };
+    let clock = CheckedClock::new();
+    if clock::await_agreement(&session, &clock, shutdown).await?.is_none() {
+        return Ok(None);
+    }
     Ok(Some(Store {
         settings: settings.clone(),
         shutdown: shutdown.clone(),
         connection: Renewable::new(Connection { session, statements }),
         lifetimes,
+        clock: Arc::new(clock),
         complaint: Mutex::default(),
     }))
 }
@@ -152,8 +159,18 @@ fn misfit(settings: &ServiceSettings, problems: &[String]) -> AnalyticsError {
 }
 
 impl Store {
+    /// Returns the clock of this machine, which is held against Cassandra's.
+    pub(crate) fn clock(&self) -> Arc<CheckedClock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Returns when this machine and Cassandra do not agree on the time of day any more.
+    pub(crate) async fn clocks_differ(&self) -> ClockDifference {
+        clock::watch(|| self.connection.current(), |current| &current.session, &self.clock).await
+    }
+
     fn lifetime(&self, table: &Table) -> Lifetime {
-        Lifetime::new(self.lifetimes.of(table), now_ms())
+        Lifetime::new(self.lifetimes.of(table), self.clock.now().earliest_ms)
     }
 
     /// Asks until there is an answer.
@@ -165,6 +182,9 @@ impl Store {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         loop {
             let connection = self.connection.current();
+            // When a row expires depends on the time at which it is written. Where there is no
+            // answer, the request will have none either.
+            clock::settle(&connection.session, &self.clock).await?;
             let error = match request(&connection).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,

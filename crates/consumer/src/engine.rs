@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::dead_letter::ATTEMPTS_HEADER;
 use rdkafka::message::{BorrowedMessage, Message};
+use runtime::clock::TimeOfDay;
 use runtime::kafka::monitor::Deleted;
 use runtime::kafka::{self, Complaint, Header, TopicSpec};
 use tokio::runtime::Handle;
@@ -71,8 +72,13 @@ impl Engine {
         }
     }
 
-    /// Takes in one record; the time of day is in epoch milliseconds.
-    pub(crate) fn accept(&mut self, message: &BorrowedMessage<'_>, now: Instant, now_ms: i64) {
+    /// Returns the time of day.
+    pub(crate) fn time_of_day(&self) -> TimeOfDay {
+        self.sink.time_of_day()
+    }
+
+    /// Takes in one record.
+    pub(crate) fn accept(&mut self, message: &BorrowedMessage<'_>, now: Instant, time: TimeOfDay) {
         let Ok(offset) = u64::try_from(message.offset()) else {
             return;
         };
@@ -84,13 +90,13 @@ impl Engine {
             key: message.key(),
             value: message.payload(),
         };
-        match self.pipeline.accept(&record, now, now_ms) {
+        match self.pipeline.accept(&record, now, time) {
             Accepted::Row | Accepted::Ignored => {}
             Accepted::Expired { ts_ms, time_to_live } => {
                 self.statistics.expired();
                 self.expirations.raise(|| {
                     let (partition, time_to_live_s) = (record.partition, time_to_live.as_secs());
-                    let age_s = (now_ms - ts_ms) / 1_000;
+                    let age_s = (time.earliest_ms - ts_ms) / 1_000;
                     let total = self.statistics.expired_total();
                     warn!(
                         partition,

@@ -2,6 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runtime::cassandra::failure::Disposition;
+use runtime::clock::ClockDifference;
 use scylla::errors::ExecutionError;
 use tokio::task::JoinError;
 
@@ -31,6 +32,9 @@ pub enum ConsumerError {
         /// Everything that does not fit.
         problems: String,
     },
+    /// This machine and Cassandra do not agree on the time of day.
+    #[error(transparent)]
+    Clock(#[from] ClockDifference),
     /// Kafka refuses a dead letter, and would refuse the next.
     #[error(
         "the dead letter for partition {partition} offset {offset} cannot be written to topic \

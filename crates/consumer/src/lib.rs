@@ -26,6 +26,7 @@ use runtime::process::Context;
 use runtime::shutdown::{self, Shutdown, Stopper};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::error_span;
 
 use pipeline::record::Stream;
@@ -58,7 +59,7 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
     let start = |settings, stream, health| {
         start(settings, stream, Arc::clone(&sink), stopping.clone(), health)
     };
-    let of_events = settings.of_events();
+    let (of_events, grace) = (settings.of_events(), settings.shutdown_grace);
     let (readings, events) = (
         start(settings, Stream::Readings, health.part("kafka"))?,
         start(of_events, Stream::Events, health.part("kafka events"))?,
@@ -70,6 +71,12 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
         () = shutdown.stopped() => {
             stopper.stop();
             ends.await
+        }
+        difference = sink.clocks_differ() => {
+            stopper.stop();
+            // The Kafka client waits by the time of day, which may not come for days.
+            let _left = timeout(grace, ends).await;
+            return Err(ConsumerError::from(difference).into());
         }
     };
     readings.and(events)?;

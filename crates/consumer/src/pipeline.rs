@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use domain::dead_letter::Reason;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use runtime::clock::TimeOfDay;
 
 use batch::RowBatch;
 use lane::Lane;
@@ -174,8 +175,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes in one record; `now_ms` is the time of day in epoch milliseconds.
-    pub fn accept(&mut self, record: &Record<'_>, now: Instant, now_ms: i64) -> Accepted {
+    /// Takes in one record. What has expired or comes too early does so at any time within the
+    /// bounds of `time`.
+    pub fn accept(&mut self, record: &Record<'_>, now: Instant, time: TimeOfDay) -> Accepted {
         let Record { partition, offset, .. } = *record;
         if !self.receive(partition, offset) {
             return Accepted::Ignored;
@@ -190,13 +192,13 @@ impl Pipeline {
                 return Accepted::Rejected(Rejection { reason, detail });
             }
         };
-        let ahead_ms = content.ts_ms() - now_ms;
+        let ahead_ms = content.ts_ms() - time.latest_ms;
         if ahead_ms > milliseconds(self.limits.clock_ahead_max) {
             let detail = format!("`ts` is {}, {} s ahead", content.ts_ms(), ahead_ms / 1_000);
             return Accepted::Rejected(Rejection { reason: Reason::ClockAhead, detail });
         }
         if let Some(time_to_live) = self.time_to_live
-            && -ahead_ms >= milliseconds(time_to_live)
+            && time.earliest_ms - content.ts_ms() >= milliseconds(time_to_live)
         {
             lane.ledger.complete(offset);
             return Accepted::Expired { ts_ms: content.ts_ms(), time_to_live };

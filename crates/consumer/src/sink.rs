@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime::Shutdown;
+use runtime::cassandra::clock;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError};
 use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
-use runtime::clock::now_ms;
+use runtime::clock::{CheckedClock, ClockDifference, TimeOfDay};
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 
@@ -61,6 +62,7 @@ pub(crate) struct Sink {
     settings: ConsumerSettings,
     connection: Renewable<Connection>,
     lifetimes: Lifetimes,
+    clock: CheckedClock,
     dead_letters: DeadLetters,
 }
 
@@ -77,9 +79,14 @@ pub(crate) async fn connect(
     let Some(prepared) = statements::prepare(&session, settings, shutdown).await? else {
         return Ok(None);
     };
+    let clock = CheckedClock::new();
+    if clock::await_agreement(&session, &clock, shutdown).await?.is_none() {
+        return Ok(None);
+    }
     Ok(Some(Sink {
         connection: Renewable::new(Connection { session, statements: prepared.statements }),
         lifetimes: prepared.lifetimes,
+        clock,
         dead_letters: DeadLetters::new(settings),
         settings: settings.clone(),
     }))
@@ -94,6 +101,16 @@ impl Sink {
         })
     }
 
+    /// Returns the time of day, as far as it can be believed.
+    pub(crate) fn time_of_day(&self) -> TimeOfDay {
+        self.clock.now()
+    }
+
+    /// Returns when this machine and Cassandra do not agree on the time of day any more.
+    pub(crate) async fn clocks_differ(&self) -> ClockDifference {
+        clock::watch(|| self.connection.current(), |current| &current.session, &self.clock).await
+    }
+
     /// Tries to write, once.
     pub(crate) async fn write(self: Arc<Self>, ticket: Ticket, write: Write) -> Done {
         let started = Instant::now();
@@ -104,7 +121,14 @@ impl Sink {
     async fn attempt(&self, write: &Write) -> Outcome {
         let connection = self.connection.current();
         let attempt = match write {
-            Write::Rows(batch) => self.write_rows(&connection, batch).await,
+            Write::Rows(batch) => {
+                // When a row expires depends on the time at which it is written (I3).
+                match clock::settle(&connection.session, &self.clock).await {
+                    Ok(true) => self.write_rows(&connection, batch).await,
+                    Ok(false) => return Outcome::Failed("no node says what time it is".into()),
+                    Err(difference) => return Outcome::Fatal(difference.into()),
+                }
+            }
             Write::Site(news) => write_site(&connection, news).await,
             Write::DeadLetter(letter) => return self.dead_letters.write(letter).await,
         };
@@ -129,7 +153,8 @@ impl Sink {
         Connection { session, statements }: &Connection,
         batch: &RowBatch,
     ) -> Result<(), ExecutionError> {
-        let lifetime = Lifetime::new(self.time_to_live(batch.stream()), now_ms());
+        let now_ms = self.time_of_day().earliest_ms;
+        let lifetime = Lifetime::new(self.time_to_live(batch.stream()), now_ms);
         let rows = values::rows(batch, lifetime);
         let inserts = statements.rows(batch);
         if let [row] = rows.as_slice() {

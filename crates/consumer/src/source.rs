@@ -13,7 +13,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use runtime::Shutdown;
-use runtime::clock::now_ms;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
 use runtime::kafka::member::{Jump, Member, judge_jump, outlive, refetch};
@@ -192,14 +191,15 @@ impl Source {
             return Ok(());
         };
         // A batch is as old as its first record, not as the wait for it.
-        let (now, now_ms) = (Instant::now(), now_ms());
+        let now = Instant::now();
+        let time = self.consumer.context().engine().time_of_day();
         let more = iter::from_fn(|| self.consumer.poll(Duration::ZERO));
         for polled in iter::once(first).chain(more).take(RECORDS_PER_TURN_MAX) {
             match polled {
                 // The lock must not be held while polling, which calls back into the group.
                 Ok(message) => {
                     if self.is_next(&message, now) {
-                        self.consumer.context().engine().accept(&message, now, now_ms);
+                        self.consumer.context().engine().accept(&message, now, time);
                     }
                 }
                 Err(error) => {
@@ -263,7 +263,9 @@ impl Source {
             // A record that was on its way when the pause came is still ours.
             Some(Ok(message)) => {
                 if self.is_next(&message, now) {
-                    self.consumer.context().engine().accept(&message, now, now_ms());
+                    let mut engine = self.consumer.context().engine();
+                    let time = engine.time_of_day();
+                    engine.accept(&message, now, time);
                 }
                 Ok(())
             }

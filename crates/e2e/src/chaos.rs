@@ -2,6 +2,7 @@
 //! and the audit and a watcher of I1 say what became of the readings.
 
 mod cases;
+mod clock;
 mod heavy;
 mod letters;
 mod member;
@@ -39,7 +40,7 @@ pub struct Case {
 
 /// Returns all cases, in the order in which they are played.
 pub fn all() -> Vec<Case> {
-    [cases::ALL, cases::CLUSTER, poison::ALL, heavy::ALL, windows::ALL].concat()
+    [cases::ALL, clock::ALL, cases::CLUSTER, poison::ALL, heavy::ALL, windows::ALL].concat()
 }
 
 /// Plays a case on servers that are well, and leaves them well.

@@ -1,6 +1,7 @@
 //! Cassandra: settings, a session that waits for the cluster, the schema of `init.cql`, and what
 //! the failure of a write means.
 
+pub mod clock;
 pub mod failure;
 pub mod lifetime;
 pub mod renewable;

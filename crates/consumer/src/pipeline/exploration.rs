@@ -375,7 +375,7 @@ impl Member {
         let stream = Stream::Readings;
         let record = Record { stream, partition, offset, timestamp_ms: None, key, value };
         *next += 1;
-        match self.pipeline.accept(&record, world.early, TS_MS) {
+        match self.pipeline.accept(&record, world.early, TimeOfDay::exactly(TS_MS)) {
             Accepted::Row => {}
             Accepted::Rejected(rejection) => {
                 self.pipeline.bury(DeadLetter::new(&record, Vec::new(), 0, rejection));

@@ -59,10 +59,16 @@ impl Trial {
     }
 
     fn accept(&mut self, partition: i32, offset: u64, value: &[u8]) -> Accepted {
-        self.accept_at(partition, offset, value, START_MS)
+        self.accept_at(partition, offset, value, TimeOfDay::exactly(START_MS))
     }
 
-    fn accept_at(&mut self, partition: i32, offset: u64, value: &[u8], now_ms: i64) -> Accepted {
+    fn accept_at(
+        &mut self,
+        partition: i32,
+        offset: u64,
+        value: &[u8],
+        time: TimeOfDay,
+    ) -> Accepted {
         let record = Record {
             stream: self.stream,
             partition,
@@ -71,7 +77,7 @@ impl Trial {
             key: Some(b"key"),
             value: Some(value),
         };
-        let accepted = self.pipeline.accept(&record, self.now, now_ms);
+        let accepted = self.pipeline.accept(&record, self.now, time);
         if let Accepted::Rejected(rejection) = &accepted {
             let headers = vec![("trace".to_owned(), None)];
             self.pipeline.bury(DeadLetter::new(&record, headers, 2, rejection.clone()));
@@ -297,18 +303,27 @@ fn a_record_that_breaks_the_contract_becomes_a_dead_letter() {
 fn a_reading_from_the_future_is_a_dead_letter_and_one_past_its_time_is_nothing() {
     let mut trial = Trial::new(&[0]);
     let (ahead_ms, life_ms) = (2 * 3_600_000, 24 * 3_600_000);
-    let late = trial.accept_at(0, 0, &record(1, 1, 0), START_MS + life_ms);
+    let exactly = |after_ms| TimeOfDay::exactly(START_MS + after_ms);
+    let late = trial.accept_at(0, 0, &record(1, 1, 0), exactly(life_ms));
     assert!(matches!(late, Accepted::Expired { .. }), "{late:?}");
-    let in_time = trial.accept_at(0, 1, &record(1, 1, 1), START_MS + life_ms);
+    let in_time = trial.accept_at(0, 1, &record(1, 1, 1), exactly(life_ms));
     assert!(matches!(in_time, Accepted::Row), "{in_time:?}");
-    let ahead = trial.accept_at(0, 2, &record(1, 1, 0), START_MS - ahead_ms - 1);
+    let ahead = trial.accept_at(0, 2, &record(1, 1, 0), exactly(-ahead_ms - 1));
     let Accepted::Rejected(rejection) = ahead else { panic!("{ahead:?}") };
     assert_eq!(rejection.reason, Reason::ClockAhead);
-    let near = trial.accept_at(0, 3, &record(1, 1, 0), START_MS - ahead_ms);
+    let near = trial.accept_at(0, 3, &record(1, 1, 0), exactly(-ahead_ms));
     assert!(matches!(near, Accepted::Row), "{near:?}");
+    // A clock that was set condemns nothing, whether it is ahead or behind.
+    let day_ms = 24 * 3_600_000;
+    for (offset, from_ms, to_ms) in [(4, 0, day_ms), (5, -day_ms, 0)] {
+        let (earliest_ms, latest_ms) = (START_MS + from_ms, START_MS + to_ms);
+        let time = TimeOfDay { earliest_ms, latest_ms };
+        let doubtful = trial.accept_at(0, offset, &record(1, 1, 0), time);
+        assert!(matches!(doubtful, Accepted::Row), "{doubtful:?}");
+    }
     trial.pass(LIMITS.batch_age_max);
     trial.finish_all();
-    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(4)), "an expired reading is done");
+    assert_eq!(trial.pipeline.durable(0), Some(NextOffset(6)), "an expired reading is done");
 }
 
 /// I5: of a batch that Cassandra refuses, exactly the row to blame becomes a dead letter.

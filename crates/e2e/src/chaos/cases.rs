@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_secs(5);
 /// patience with a member.
 const LONG: Duration = Duration::from_secs(15);
 /// A fault comes at a random moment of this span.
-const MOMENT: Duration = Duration::from_secs(1);
+pub(super) const MOMENT: Duration = Duration::from_secs(1);
 
 const fn case(
     name: &'static str,

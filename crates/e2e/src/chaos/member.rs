@@ -1,6 +1,7 @@
 //! A producer or consumer under observation: all its log lines, with the moments when they came.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -129,7 +130,26 @@ impl Member {
         if self.program.exited()?.is_none() {
             self.program.signal(Signal::SIGTERM)?;
         }
-        let deadline = Instant::now() + STOP_TIMEOUT;
+        let status = self.await_end(STOP_TIMEOUT)?;
+        ensure!(status.success(), "{} ended: {status}{}", self.name(), self.program.last_lines());
+        Ok(self.rows())
+    }
+
+    /// Waits until the program has ended by itself, with exit code 1 and an error that begins in
+    /// this way, and returns the rows of all its life.
+    pub(super) fn await_refusal(mut self, reason: &str, timeout: Duration) -> Result<u64> {
+        let status = self.await_end(timeout)?;
+        let reason = format!("failed: {reason}");
+        let (name, last) = (self.name(), self.program.last_lines());
+        ensure!(status.code() == Some(1), "{name} ended: {status}{last}");
+        let is_said = self.said(&reason, self.born).next().is_some();
+        ensure!(is_said, "{name} does not say `{reason}`{last}");
+        Ok(self.rows())
+    }
+
+    /// Waits until the program has ended and all that it said has been taken in.
+    fn await_end(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + timeout;
         let status = loop {
             self.listen();
             if let Some(status) = self.program.exited()? {
@@ -139,8 +159,7 @@ impl Member {
             ensure!(Instant::now() < deadline, "{} does not end{}", self.name(), last());
         };
         self.listen_for(LAST_WORDS);
-        ensure!(status.success(), "{} ended: {status}{}", self.name(), self.program.last_lines());
-        Ok(self.rows())
+        Ok(status)
     }
 
     /// Sends a signal.

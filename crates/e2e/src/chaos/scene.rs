@@ -41,6 +41,7 @@ pub struct Scene<'a> {
     consumers: Vec<Member>,
     started: u32,
     detour: Vec<(&'static str, String)>,
+    for_consumers: Vec<(&'static str, String)>,
     rows_of_the_gone: u64,
     killed: bool,
     first_row: Option<Duration>,
@@ -73,6 +74,7 @@ impl<'a> Scene<'a> {
             consumers: Vec::new(),
             started: 0,
             detour: Vec::new(),
+            for_consumers: Vec::new(),
             rows_of_the_gone: 0,
             killed: false,
             first_row: None,
@@ -111,6 +113,11 @@ impl<'a> Scene<'a> {
         self.detour.push((name, address.to_string()));
     }
 
+    /// Changes the environment of the consumers that start from now on, and of nobody else.
+    pub(super) fn set_for_consumers(&mut self, name: &'static str, value: String) {
+        self.for_consumers.push((name, value));
+    }
+
     /// Adds a figure to the report.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
@@ -133,24 +140,33 @@ impl<'a> Scene<'a> {
 
     /// Starts a consumer.
     pub(super) fn start_consumer(&mut self) -> Result<()> {
-        let consumer = self.start("consumer")?;
+        let settings = [self.detour.as_slice(), &self.for_consumers].concat();
+        let consumer = self.start("consumer", &settings)?;
         self.consumers.push(consumer);
+        Ok(())
+    }
+
+    /// Waits until the only consumer has ended by itself, with an error that begins in this way.
+    pub(super) fn await_refusal(&mut self, reason: &str, timeout: Duration) -> Result<()> {
+        let consumer = self.consumers.pop().context("a consumer runs")?;
+        self.rows_of_the_gone += consumer.await_refusal(reason, timeout)?;
         Ok(())
     }
 
     /// Starts a producer, with a run of its own, and waits until that run has a report.
     pub(super) fn start_producer(&mut self) -> Result<()> {
-        self.producer = Some(self.start("producer")?);
+        let settings = self.detour.clone();
+        self.producer = Some(self.start("producer", &settings)?);
         let since = Instant::now();
         self.until("the run starts", PATIENCE, |scene| {
             Ok(scene.producer()?.said("run starts", since).next().is_some())
         })
     }
 
-    fn start(&mut self, binary: &str) -> Result<Member> {
+    fn start(&mut self, binary: &str, settings: &[(&str, String)]) -> Result<Member> {
         self.started += 1;
         let name = format!("{:02}-{binary}", self.started);
-        Ok(Member::new(self.trial.start_with(binary, &name, &self.detour)?))
+        Ok(Member::new(self.trial.start_with(binary, &name, settings)?))
     }
 
     /// Looks at everybody until a condition holds.

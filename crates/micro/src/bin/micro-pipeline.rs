@@ -12,6 +12,7 @@ use domain::SensorKind;
 use domain::simulation::{
     AnomalySpec, FleetSpec, Rate, RunManifest, Schedule, Simulation, TransportSpec,
 };
+use runtime::clock::TimeOfDay;
 
 const START_MS: i64 = 1_764_000_000_000;
 const PARTITIONS: u32 = 12;
@@ -65,7 +66,7 @@ fn limits() -> Limits {
 /// Decoding, grouping by Cassandra partition and the books; every write succeeds at once.
 fn grouping(criterion: &mut Criterion) {
     let records = records();
-    let now = Instant::now();
+    let (now, time) = (Instant::now(), TimeOfDay::exactly(START_MS));
     let mut pipeline = Pipeline::new(limits(), None, 1);
     pipeline.assign(0..PARTITIONS.cast_signed(), now);
     let mut offsets = [0_u64; PARTITIONS as usize];
@@ -85,7 +86,7 @@ fn grouping(criterion: &mut Criterion) {
                 value: Some(value),
             };
             *offset += 1;
-            let accepted = pipeline.accept(black_box(&record), now, START_MS);
+            let accepted = pipeline.accept(black_box(&record), now, time);
             assert!(matches!(accepted, Accepted::Row), "the reading is refused");
             while let Some((ticket, write)) = pipeline.next_write(now) {
                 pipeline.finish(ticket, black_box(write), Ended::Durable, now);

@@ -456,8 +456,8 @@ fn accept(pipeline: &mut Pipeline, servers: &mut Servers, index: usize) -> bool 
         key: Some(&KEY),
         value: produced.value.as_deref(),
     };
-    let (now, now_ms) = (servers.instant(), servers.time_of_day_ms());
-    let (accepted, fate) = (pipeline.accept(&record, now, now_ms), produced.fate);
+    let (now, time) = (servers.instant(), servers.time_of_day());
+    let (accepted, fate) = (pipeline.accept(&record, now, time), produced.fate);
     match (&accepted, fate) {
         (Accepted::Row, Fate::Row | Fate::RowOrExpired | Fate::Letter(_)) => {}
         (Accepted::Expired { .. }, Fate::Expired | Fate::RowOrExpired) => {

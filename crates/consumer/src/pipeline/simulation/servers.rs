@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use runtime::clock::TimeOfDay;
 
 use super::super::record::Stream;
 use super::super::{Ended, Limits, Ticket, Write};
@@ -148,8 +149,14 @@ impl Servers {
         self.base + Duration::from_millis(self.now_ms)
     }
 
-    pub(super) fn time_of_day_ms(&self) -> i64 {
-        START_MS + signed(self.now_ms)
+    /// Returns the time of day as members know it: in every other second their clocks are two days
+    /// ahead, which is more than rows are kept.
+    pub(super) fn time_of_day(&self) -> TimeOfDay {
+        const DAYS_AHEAD_MS: i64 = 2 * 86_400_000;
+        let earliest_ms = START_MS + signed(self.now_ms);
+        let is_ahead = self.now_ms / 1_000 % 2 == 1;
+        let latest_ms = if is_ahead { earliest_ms + DAYS_AHEAD_MS } else { earliest_ms };
+        TimeOfDay { earliest_ms, latest_ms }
     }
 
     pub(super) fn chance(&mut self, odds: f64) -> bool {

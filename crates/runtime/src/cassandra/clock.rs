@@ -1,0 +1,70 @@
+//! The clock of this machine, held against that of a node: nodes decide when rows expire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scylla::client::session::Session;
+use scylla::value::CqlTimestamp;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::ATTEMPT_INTERVAL;
+use crate::clock::{CheckedClock, ClockDifference, now_ms};
+use crate::shutdown::Shutdown;
+
+/// Time between two comparisons.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Asks a node for the time of day, in epoch milliseconds.
+async fn node_time_ms(session: &Session) -> Option<i64> {
+    let answer = session.query_unpaged("SELECT toTimestamp(now()) FROM system.local", ()).await;
+    let rows = answer.ok()?.into_rows_result().ok()?;
+    let (CqlTimestamp(time_ms),) = rows.single_row().ok()?;
+    Some(time_ms)
+}
+
+/// Compares the clocks; `false` if the node gives no answer.
+pub async fn compare(session: &Session, clock: &CheckedClock) -> Result<bool, ClockDifference> {
+    let asked_ms = now_ms();
+    match node_time_ms(session).await {
+        Some(theirs_ms) => clock.compare(theirs_ms, asked_ms).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Compares the clocks only if this machine's has moved: before whatever depends on it.
+pub async fn settle(session: &Session, clock: &CheckedClock) -> Result<bool, ClockDifference> {
+    if clock.is_doubtful() { compare(session, clock).await } else { Ok(true) }
+}
+
+/// Compares the clocks as soon as there is an answer; `None` when asked to stop.
+pub async fn await_agreement(
+    session: &Session,
+    clock: &CheckedClock,
+    shutdown: &Shutdown,
+) -> Result<Option<()>, ClockDifference> {
+    loop {
+        if compare(session, clock).await? {
+            return Ok(Some(()));
+        }
+        warn!("cassandra does not say what time it is, trying again");
+        if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
+            return Ok(None);
+        }
+    }
+}
+
+/// Compares the clocks every ten seconds; returns when they differ too much. An outage is no
+/// answer, and no difference.
+pub async fn watch<C>(
+    current: impl Fn() -> Arc<C>,
+    session: impl Fn(&C) -> &Session,
+    clock: &CheckedClock,
+) -> ClockDifference {
+    loop {
+        sleep(INTERVAL).await;
+        if let Err(difference) = compare(session(&current()), clock).await {
+            return difference;
+        }
+    }
+}
