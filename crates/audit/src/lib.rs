@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use domain::simulation::RunReport;
 use domain::simulation::report::RunState;
+use jiff::Timestamp;
 use runtime::Shutdown;
 use runtime::clock::now_ms;
 use runtime::process::Context;
@@ -31,7 +32,8 @@ pub use crate::settings::{AuditSettings, OutputFormat};
 use crate::summary::Summary;
 use crate::window::Plan;
 
-/// Audits once and prints the verdict: exit code 0 if nothing is missing, phantom or corrupt.
+/// Audits once and prints the verdict: exit code 0 if nothing is missing, phantom or corrupt, and
+/// something was proved.
 pub async fn run(settings: AuditSettings, context: Context) -> anyhow::Result<ExitCode> {
     context.health.well();
     let summary = tokio::select! {
@@ -56,6 +58,11 @@ async fn audit(settings: &AuditSettings, shutdown: &Shutdown) -> Result<Summary,
     let scanner = Scanner::prepare(session, &cassandra.keyspace).await?;
     let retention = scanner.retention().await?;
     let plan = Plan::new(retention, now_ms(), &reports.runs, settings.run.is_some());
+    if let Some(hours_ms) = plan.left_out_ms() {
+        let [from, to] = [hours_ms.start, hours_ms.end].map(Timestamp::from_millisecond);
+        let [from, to] = [from, to].map(Result::unwrap_or_default);
+        warn!(%from, %to, "not reading the hours in which rows expire: nothing there is verified");
+    }
     let mut ledger = Ledger::new(reports.runs, settings.run.is_some(), settings.strict);
     for (report, tally) in ledger.tallies() {
         warn_of_oddities(report, tally, &settings.kafka.topic);

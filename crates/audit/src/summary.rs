@@ -184,10 +184,16 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Tells whether nothing is missing, phantom or corrupt.
+    /// Tells whether nothing is missing, phantom or corrupt, as far as there was anything to find.
     pub(crate) fn is_clean(&self) -> bool {
         let Counts { missing, phantom, corrupt, .. } = self.totals;
-        missing == 0 && phantom == 0 && corrupt == 0
+        missing == 0 && phantom == 0 && corrupt == 0 && !self.is_void()
+    }
+
+    /// Tells whether no acknowledged reading had to be there: the audit has proved nothing.
+    fn is_void(&self) -> bool {
+        let Counts { acknowledged, expired, .. } = self.totals;
+        acknowledged > 0 && expired == acknowledged
     }
 
     /// Prints the verdict; its last line is the one to rely on.
@@ -244,6 +250,10 @@ impl Summary {
         }
         if self.settled == Some(false) {
             writeln!(output, "the consumers were not done: what is missing may yet be stored")?;
+        }
+        if self.is_void() {
+            let why = "every acknowledged reading is past the time to live of its row";
+            writeln!(output, "nothing is proved: {why}")?;
         }
         writeln!(output, "audit: {}", self.totals)
     }

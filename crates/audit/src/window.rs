@@ -68,6 +68,13 @@ impl Plan {
         }
     }
 
+    /// Returns the hours that are not read, in epoch milliseconds, if there are any.
+    pub(crate) fn left_out_ms(&self) -> Option<Range<i64>> {
+        let optional = self.windows.iter().find(|window| !window.required)?;
+        let left_out = optional.hours_ms.end..self.required_from_ms;
+        (!left_out.is_empty()).then_some(left_out)
+    }
+
     /// Returns the least event time, in epoch milliseconds, of the readings that are required of a
     /// scan which ended at `end_ms`.
     pub(crate) fn required_from_ms(&self, retention: Retention, end_ms: i64) -> i64 {
@@ -131,7 +138,10 @@ mod tests {
             let old = plan.windows.iter().find(|window| !window.required).unwrap();
             old.hours_ms.clone()
         };
+        let left_out = |runs: &[RunReport]| Plan::new(DAY, NOW_MS, runs, false).left_out_ms();
         let (recent, expiring, ancient) = (run(990 * HOUR_MS), run(975 * HOUR_MS), run(0));
+        assert_eq!(left_out(std::slice::from_ref(&recent)), None);
+        assert_eq!(left_out(std::slice::from_ref(&expiring)), Some(972 * HOUR_MS..977 * HOUR_MS));
         assert_eq!(old(&[recent.clone(), ancient], false), i64::MIN..977 * HOUR_MS);
         assert_eq!(old(std::slice::from_ref(&recent), true), i64::MIN..972 * HOUR_MS);
         assert_eq!(old(&[recent, expiring], false), i64::MIN..972 * HOUR_MS);

@@ -359,11 +359,15 @@ fn wanted(only: Option<Reason>, reason: Reason) -> bool {
     only.is_none_or(|only| only == reason)
 }
 
-/// Tells a refusal of this one record from one of all that go the same way.
+/// Tells a refusal of this one record, or of the place that it is from, from one of all records.
 fn is_about_the_record(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
-        RDKafkaErrorCode::MessageSizeTooLarge
+        // Its topic is gone, or never had such a name.
+        RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::MessageSizeTooLarge
             | RDKafkaErrorCode::InvalidMessage
             | RDKafkaErrorCode::InvalidRecord
             | RDKafkaErrorCode::InvalidTimestamp

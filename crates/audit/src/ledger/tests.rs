@@ -212,7 +212,11 @@ fn old_readings_are_not_required_but_compared_where_they_are_found() {
     table.remove(100);
     let summary = audit_from(required_from_ms, reports, &table, &[]);
     assert_eq!((summary.totals.corrupt, summary.totals.missing), (1, 1));
-    assert_eq!(audit_from(i64::MAX, reports, &[], &[]).totals.expired, 1_000);
+    let nothing = audit_from(i64::MAX, reports, &[], &[]);
+    assert_eq!(nothing.totals.expired, 1_000);
+    assert!(!nothing.is_clean(), "nothing is proved");
+    let text = lines(&nothing, OutputFormat::Text);
+    assert!(text.iter().any(|line| line.starts_with("nothing is proved")), "{text:?}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use super::record::{Content, Record};
 use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
+/// Entries of `due` that may be stale beside one for each open batch.
+const DUE_STALE_MAX: usize = 64;
+
 /// Commits in a row for which news may be held back.
 const HELD_BACK_MAX: u32 = 4;
 
@@ -44,8 +47,10 @@ pub(super) struct Lane {
     pub(super) epoch: Epoch,
     pub(super) ledger: Ledger,
     sites: FxHashMap<Arc<str>, Site>,
-    /// Batches in the order in which they were opened.
+    /// Batches in the order in which they were opened; of those that were full before they were
+    /// due, entries are left.
     due: VecDeque<Due>,
+    batches_open: usize,
     rows_open: usize,
     news: usize,
     /// Commits in a row for which news was held back.
@@ -62,6 +67,7 @@ impl Lane {
             ledger: Ledger::default(),
             sites: FxHashMap::default(),
             due: VecDeque::new(),
+            batches_open: 0,
             rows_open: 0,
             news: 0,
             held_back: 0,
@@ -79,7 +85,7 @@ impl Lane {
         self.commit = None;
         self.committed = None;
         self.due.clear();
-        self.rows_open = 0;
+        (self.batches_open, self.rows_open) = (0, 0);
         // The offsets of the news mean nothing any more.
         self.held_back = HELD_BACK_MAX;
         self.sites.values_mut().flat_map(|site| site.open.drain(..)).collect()
@@ -118,17 +124,36 @@ impl Lane {
             let site_id: Arc<str> = site_id.into();
             self.due.push_back(Due { opened: now, site_id: Arc::clone(&site_id), bucket_ms });
             site.open.push(RowBatch::open(record.stream, site_id, bucket_ms, now));
+            self.batches_open += 1;
             site.open.len() - 1
         });
         let batch = &mut site.open[position];
         batch.push(record, content);
         self.rows_open += 1;
         let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
-        full.then(|| {
-            let batch = site.open.swap_remove(position);
-            self.rows_open -= batch.len();
-            batch
-        })
+        if !full {
+            return None;
+        }
+        let batch = site.open.swap_remove(position);
+        self.rows_open -= batch.len();
+        self.batches_open -= 1;
+        self.forget_stale();
+        Some(batch)
+    }
+
+    /// Bounds what is left of batches that were full before they were due (I6): in a backlog all
+    /// are, and nobody asks which one is due.
+    fn forget_stale(&mut self) {
+        if self.due.len() <= 2 * self.batches_open + DUE_STALE_MAX {
+            return;
+        }
+        let sites = &self.sites;
+        self.due.retain(|due| {
+            let is_it = |batch: &RowBatch| {
+                batch.bucket_ms() == due.bucket_ms && batch.opened() == due.opened
+            };
+            sites.get(&due.site_id).is_some_and(|site| site.open.iter().any(is_it))
+        });
     }
 
     /// Returns when the oldest open batch was opened; it may have been written since.
@@ -150,6 +175,7 @@ impl Lane {
             if let Some(position) = position {
                 let batch = site.open.swap_remove(position);
                 self.rows_open -= batch.len();
+                self.batches_open -= 1;
                 return Some(batch);
             }
         }
@@ -233,6 +259,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::record::Stream;
     use super::super::tests::{LIMITS, record};
     use super::*;
@@ -251,6 +279,20 @@ mod tests {
         let content = Content::decode(&record).unwrap();
         assert!(lane.receive(record.offset));
         lane.add(&record, &content, &"r".into(), known, &LIMITS, now);
+    }
+
+    #[test]
+    fn a_backlog_leaves_nothing_of_full_batches_behind() {
+        let now = Instant::now();
+        let (mut lane, mut known) = (Lane::new(Epoch(1), &LIMITS, now), Known::default());
+        for offset in 0..10_000 {
+            add(&mut lane, &mut known, offset, 1, now + Duration::from_micros(offset));
+            assert!(lane.due.len() <= 2 + DUE_STALE_MAX + 1, "{} entries", lane.due.len());
+        }
+        add(&mut lane, &mut known, 10_000, 1, now + Duration::from_secs(1));
+        assert_eq!((lane.batches_open, lane.rows_open()), (1, 1));
+        let due = lane.take_due(now + Duration::from_secs(1)).map(|batch| batch.len());
+        assert_eq!((due, lane.batches_open, lane.rows_open()), (Some(1), 0, 0));
     }
 
     /// Commits and returns the sensors that `latest` has to be told of.

@@ -17,10 +17,21 @@ fn below(offset: u64) -> u64 {
     (1 << (offset % WORD_BITS)) - 1
 }
 
+/// A longer gap between two records is not kept bit by bit.
+const GAP_OFFSETS_MAX: u64 = 1 << 16;
+
 /// Tracks one partition during one assignment: one bit per record between the lowest open one and
-/// the newest.
+/// the newest, but for long gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
+    /// In the order of their offsets; what lies between two is durable. Only the last may be
+    /// drained. Empty before the first record.
+    stretches: VecDeque<Stretch>,
+}
+
+/// Offsets that follow each other, without a long gap.
+#[derive(Clone, Debug)]
+struct Stretch {
     /// Bit `i` of word `w` stands for offset `first_word + 64 w + i`; set means durable.
     words: VecDeque<u64>,
     first_word: u64,
@@ -28,7 +39,6 @@ pub struct Ledger {
     prefix: u64,
     /// One past the highest offset received.
     received: u64,
-    started: bool,
 }
 
 impl Ledger {
@@ -37,25 +47,75 @@ impl Ledger {
     /// Offsets that Kafka skips (compaction, transaction markers) count as durable: nothing will
     /// ever come of them.
     pub fn receive(&mut self, RecordOffset(offset): RecordOffset) -> bool {
-        if self.started && offset < self.received {
-            return false;
-        }
-        if self.is_drained() {
+        match self.stretches.back_mut() {
+            Some(last) if offset < last.received => return false,
             // What lies before is done, or not ours to wait for, however much it is.
-            self.started = true;
-            self.first_word = offset - offset % WORD_BITS;
-            self.words.clear();
-            self.words.push_back(below(offset));
-            self.prefix = offset;
-        } else {
-            self.skip_to(offset);
+            Some(last) if last.is_drained() => last.begin(offset),
+            Some(last) if offset - last.received <= GAP_OFFSETS_MAX => last.skip_to(offset),
+            // After a long outage Kafka may have deleted billions of records.
+            _ => self.stretches.push_back(Stretch::beginning(offset)),
         }
-        self.received = offset + 1;
         true
     }
 
-    /// Marks what lies between the newest record and `offset` as durable, whole words at a time:
-    /// after a long outage Kafka may have deleted millions of records.
+    /// Notes that a received record is durable; doing so twice changes nothing.
+    pub fn complete(&mut self, RecordOffset(offset): RecordOffset) {
+        let Some(place) = self.stretches.iter().position(|stretch| offset < stretch.received)
+        else {
+            return;
+        };
+        let stretch = &mut self.stretches[place];
+        stretch.complete(offset);
+        // The last one stays: it knows what was received.
+        if stretch.is_drained() && place + 1 < self.stretches.len() {
+            self.stretches.remove(place);
+        }
+    }
+
+    /// Returns the highest offset that may be committed (I1); `None` before the first record.
+    pub fn prefix(&self) -> Option<NextOffset> {
+        self.stretches.front().map(|first| NextOffset(first.prefix))
+    }
+
+    /// Returns the offset behind the newest record received; `None` before the first record.
+    pub fn received(&self) -> Option<NextOffset> {
+        self.stretches.back().map(|last| NextOffset(last.received))
+    }
+
+    /// Tells whether a record lies below everything that is open. Within an assignment Kafka never
+    /// goes back, unless the partition itself began anew.
+    pub fn is_behind(&self, RecordOffset(offset): RecordOffset) -> bool {
+        self.stretches.front().is_some_and(|first| offset < first.prefix)
+    }
+
+    /// Tells whether every received record is durable.
+    pub fn is_drained(&self) -> bool {
+        self.span() == 0
+    }
+
+    /// Returns the number of offsets that are kept one by one, from the lowest open one to the
+    /// newest, which bounds the memory used.
+    pub fn span(&self) -> u64 {
+        self.stretches.iter().map(|stretch| stretch.received - stretch.prefix).sum()
+    }
+}
+
+impl Stretch {
+    fn beginning(offset: u64) -> Self {
+        let mut stretch = Self { words: VecDeque::new(), first_word: 0, prefix: 0, received: 0 };
+        stretch.begin(offset);
+        stretch
+    }
+
+    /// Begins anew with a first record.
+    fn begin(&mut self, offset: u64) {
+        self.first_word = offset - offset % WORD_BITS;
+        self.words.clear();
+        self.words.push_back(below(offset));
+        (self.prefix, self.received) = (offset, offset + 1);
+    }
+
+    /// Takes in a record, and marks what lies between it and the one before as durable.
     fn skip_to(&mut self, offset: u64) {
         let position = |offset: u64| {
             usize::try_from((offset - self.first_word) / WORD_BITS).unwrap_or(usize::MAX)
@@ -70,11 +130,11 @@ impl Ledger {
             self.words.resize(last, u64::MAX);
             self.words.push_back(below(offset));
         }
+        self.received = offset + 1;
     }
 
-    /// Notes that a received record is durable; doing so twice changes nothing.
-    pub fn complete(&mut self, RecordOffset(offset): RecordOffset) {
-        if offset < self.prefix || offset >= self.received {
+    fn complete(&mut self, offset: u64) {
+        if offset < self.prefix {
             return;
         }
         let position = offset - self.first_word;
@@ -94,31 +154,8 @@ impl Ledger {
         self.prefix = (self.first_word + done).min(self.received);
     }
 
-    /// Returns the highest offset that may be committed (I1); `None` before the first record.
-    pub fn prefix(&self) -> Option<NextOffset> {
-        self.started.then_some(NextOffset(self.prefix))
-    }
-
-    /// Returns the offset behind the newest record received; `None` before the first record.
-    pub fn received(&self) -> Option<NextOffset> {
-        self.started.then_some(NextOffset(self.received))
-    }
-
-    /// Tells whether a record lies below everything that is open. Within an assignment Kafka never
-    /// goes back, unless the partition itself began anew.
-    pub fn is_behind(&self, RecordOffset(offset): RecordOffset) -> bool {
-        self.started && offset < self.prefix
-    }
-
-    /// Tells whether every received record is durable.
-    pub fn is_drained(&self) -> bool {
+    fn is_drained(&self) -> bool {
         self.prefix == self.received
-    }
-
-    /// Returns the number of offsets between the lowest open one and the newest, which bounds the
-    /// memory used.
-    pub fn span(&self) -> u64 {
-        self.received - self.prefix
     }
 }
 
@@ -138,7 +175,11 @@ mod tests {
         fn the_prefix_is_the_lowest_open_offset(
             start in 0_u64..1_000_000,
             steps in prop::collection::vec(
-                (prop_oneof![0_u64..4, 0_u64..300], any::<prop::sample::Index>(), 0_u8..4),
+                (
+                    prop_oneof![0_u64..4, 0_u64..300, Just(2 * GAP_OFFSETS_MAX)],
+                    any::<prop::sample::Index>(),
+                    0_u8..4,
+                ),
                 1..400,
             ),
         ) {
@@ -163,7 +204,7 @@ mod tests {
                 let expected = open.first().copied().unwrap_or(next);
                 prop_assert_eq!(ledger.prefix(), Some(NextOffset(expected)));
                 prop_assert_eq!(ledger.is_drained(), open.is_empty());
-                prop_assert_eq!(ledger.span(), next - expected);
+                prop_assert!(ledger.span() <= next - expected);
                 if let Some(last) = next.checked_sub(1) {
                     let is_behind = |offset| ledger.is_behind(RecordOffset(offset));
                     prop_assert_eq!(is_behind(last), !seen.is_empty() && last < expected);
@@ -191,11 +232,17 @@ mod tests {
         ledger.complete(RecordOffset(7));
         ledger.receive(RecordOffset(1 << 50));
         assert_eq!(ledger.prefix(), Some(NextOffset(1 << 50)));
-        ledger.receive(RecordOffset((1 << 50) + 100_000_000));
+        let behind = (1 << 50) + 10_000_000_000;
+        ledger.receive(RecordOffset(behind));
         assert_eq!(ledger.prefix(), Some(NextOffset(1 << 50)), "one is open below the gap");
+        assert_eq!(ledger.span(), 2);
+        let words = |ledger: &Ledger| ledger.stretches.iter().map(|s| s.words.capacity()).sum();
+        let bytes: usize = words(&ledger);
+        assert!(8 * bytes < 1_024, "{bytes} words");
+        ledger.complete(RecordOffset((1 << 50) + 5_000_000_000));
         ledger.complete(RecordOffset(1 << 50));
-        assert_eq!(ledger.prefix(), Some(NextOffset((1 << 50) + 100_000_000)));
-        assert_eq!(ledger.span(), 1);
+        assert_eq!(ledger.prefix(), Some(NextOffset(behind)));
+        assert_eq!((ledger.span(), ledger.is_drained()), (1, false));
     }
 
     #[test]
@@ -205,6 +252,7 @@ mod tests {
             ledger.receive(RecordOffset(offset));
             ledger.complete(RecordOffset(offset));
         }
-        assert!(ledger.words.len() <= 1 && ledger.words.capacity() < 64);
+        let [stretch] = ledger.stretches.make_contiguous() else { panic!("one stretch") };
+        assert!(stretch.words.len() <= 1 && stretch.words.capacity() < 64);
     }
 }

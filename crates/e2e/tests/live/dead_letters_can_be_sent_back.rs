@@ -249,6 +249,25 @@ fn a_command_repairs_and_what_it_cannot_repair_goes_on_waiting() {
 }
 
 #[test]
+fn what_has_no_topic_to_go_back_to_goes_on_waiting_and_holds_nothing_up() {
+    let _turn = turn();
+    let fixture = Fixture::new();
+    let homes = ["no-such-topic", "no/topic", "", fixture.trial.topic()];
+    let letters = (0..).zip(homes).map(|(number, home)| {
+        // All in one partition, so that each stands before the next.
+        let record = Copy { partition: 0, ..Copy::new(number, "value") };
+        record.dead(home, Reason::Malformed, 1)
+    });
+    fixture.bury(&letters.collect::<Vec<_>>());
+    let (code, output) = fixture.dlq(&["redrive"]);
+    assert_eq!(output.lines().last(), Some("redrive: sent 1 kept 2"), "{output}");
+    assert!(output.starts_with("passed over 1 records"), "a topic without a name: {output}");
+    assert_eq!(code, 1, "{output}");
+    assert_eq!(fixture.returned().len(), 1);
+    fixture.assert_ends(&["list"], "dead letters: 2 waiting: malformed 2");
+}
+
+#[test]
 fn nothing_is_missing_after_a_redrive_was_killed() {
     const LETTERS: usize = 100_000;
     let _turn = turn();
