@@ -78,28 +78,28 @@ impl CheckedClock {
         self.now().is_doubtful()
     }
 
-    /// Holds the clock against another machine's, which said `theirs_ms` between `asked_ms` and
-    /// now.
-    pub fn compare(&self, theirs_ms: i64, asked_ms: i64) -> Result<(), ClockDifference> {
-        self.compare_at(theirs_ms, asked_ms, now_ms(), Instant::now())
+    /// Holds the clock against another machine's, which said `theirs_ms` between `asked` and now.
+    pub fn compare(&self, theirs_ms: i64, asked: Instant) -> Result<(), ClockDifference> {
+        self.compare_at(theirs_ms, asked, now_ms(), Instant::now())
     }
 
     fn at(&self, now_ms: i64, now: Instant) -> TimeOfDay {
         let (right_ms, then) = *self.found_right.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_ms = now.saturating_duration_since(then).as_millis();
-        let expected_ms = right_ms.saturating_add(i64::try_from(since_ms).unwrap_or(i64::MAX));
+        let expected_ms = right_ms.saturating_add(ms_between(then, now));
         TimeOfDay { earliest_ms: now_ms.min(expected_ms), latest_ms: now_ms.max(expected_ms) }
     }
 
     fn compare_at(
         &self,
         theirs_ms: i64,
-        asked_ms: i64,
+        asked: Instant,
         now_ms: i64,
         now: Instant,
     ) -> Result<(), ClockDifference> {
         let max_ms = i64::try_from(CLOCK_DIFFERENCE_MAX.as_millis()).unwrap_or(i64::MAX);
-        // The answer may have taken long; what it says is about a moment in between.
+        // The answer may have taken long, and what it says is about a moment in between. That span
+        // is not taken from the clock, which may have been set meanwhile.
+        let asked_ms = now_ms - ms_between(asked, now);
         let ahead_ms = match theirs_ms {
             _ if theirs_ms < asked_ms => asked_ms - theirs_ms,
             _ if theirs_ms > now_ms => now_ms - theirs_ms,
@@ -111,6 +111,10 @@ impl CheckedClock {
         *self.found_right.lock().unwrap_or_else(PoisonError::into_inner) = (now_ms, now);
         Ok(())
     }
+}
+
+fn ms_between(start: Instant, end: Instant) -> i64 {
+    i64::try_from(end.saturating_duration_since(start).as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Default for CheckedClock {
@@ -152,26 +156,31 @@ mod tests {
         let now_ms = NOON_MS + 24 * HOUR_MS;
         let ahead_ms = 24 * HOUR_MS - 1_000;
         let theirs_ms = NOON_MS + 1_000;
-        let difference = clock.compare_at(theirs_ms, now_ms, now_ms + 5, later);
+        let difference = clock.compare_at(theirs_ms, later, now_ms, later);
         assert_eq!(difference, Err(ClockDifference { ahead_ms }));
-        let difference = clock.compare_at(now_ms, theirs_ms, theirs_ms, later);
+        let difference = clock.compare_at(now_ms, later, theirs_ms, later);
         assert_eq!(difference, Err(ClockDifference { ahead_ms: -ahead_ms }));
         let time = clock.at(now_ms, later);
         assert_eq!(time.earliest_ms, theirs_ms);
         assert!(time.is_doubtful(), "the doubt remains");
 
-        assert_eq!(clock.compare_at(now_ms + 60_000, now_ms, now_ms + 5, later), Ok(()));
-        assert_eq!(clock.at(now_ms + 5, later), TimeOfDay::exactly(now_ms + 5));
+        assert_eq!(clock.compare_at(now_ms + 60_000, later, now_ms, later), Ok(()));
+        assert_eq!(clock.at(now_ms, later), TimeOfDay::exactly(now_ms));
         assert!(
-            !clock.at(now_ms + 905, later).is_doubtful(),
+            !clock.at(now_ms + 900, later).is_doubtful(),
             "clocks are also kept by small steps"
         );
     }
 
     #[test]
-    fn a_slow_answer_is_no_difference() {
+    fn a_slow_answer_is_no_difference_but_a_clock_that_was_set_meanwhile_is() {
         let (clock, noon) = clock();
+        let later = noon + Duration::from_hours(1);
         let now_ms = NOON_MS + HOUR_MS;
-        assert_eq!(clock.compare_at(NOON_MS + 1_000, NOON_MS, now_ms, noon), Ok(()));
+        assert_eq!(clock.compare_at(NOON_MS + 1_000, noon, now_ms, later), Ok(()));
+        assert_eq!(clock.compare_at(now_ms, noon, now_ms, later), Ok(()));
+        let set_ms = now_ms + 2 * HOUR_MS;
+        let difference = clock.compare_at(NOON_MS + 1_000, noon, set_ms, later);
+        assert_eq!(difference, Err(ClockDifference { ahead_ms: 2 * HOUR_MS - 1_000 }));
     }
 }

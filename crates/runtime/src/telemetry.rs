@@ -50,7 +50,7 @@ impl TelemetrySettings {
             "",
             "`production` makes json the default of LOG_FORMAT, and `logs` that of LOG_DIR",
         ));
-        let is_production = environment.is_some_and(|name| name == "production");
+        let is_production = environment.is_some_and(|name| name.eq_ignore_ascii_case("production"));
         let filter = reader.text(Setting {
             name: "LOG_LEVEL",
             default: "info,scylla=warn",
@@ -162,12 +162,13 @@ where
 }
 
 impl LogFiles {
-    /// Opens today's file of a process, `consumer.2026-01-31.log`; several processes of one name
-    /// share it, since each line is appended as a whole.
+    /// Opens today's file of a process, `sensorium-consumer.2026-01-31.log`; several processes of
+    /// one name share it, since each line is appended as a whole. Of the files whose names begin
+    /// and end like that, old ones are deleted.
     fn open(&self, process: &str) -> Result<RollingFileAppender, LogFilesError> {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
-            .filename_prefix(process)
+            .filename_prefix(format!("sensorium-{process}"))
             .filename_suffix("log")
             .max_log_files(self.days_max)
             .build(&self.folder)
@@ -301,6 +302,7 @@ mod tests {
         assert_eq!(kind(&[]), (LogFormat::Text, None));
         assert_eq!(kind(&[("ENVIRONMENT", "staging")]), (LogFormat::Text, None));
         assert_eq!(kind(&[production]), (LogFormat::Json, Some("logs".into())));
+        assert_eq!(kind(&[("ENVIRONMENT", "PRODUCTION")]), kind(&[production]));
         let text = kind(&[production, ("LOG_FORMAT", "text"), ("LOG_DIR", "/var/log/iot")]);
         assert_eq!(text, (LogFormat::Text, Some("/var/log/iot".into())));
         assert_eq!(kind(&[production, ("LOG_DIR", "none")]), (LogFormat::Json, None));

@@ -21,9 +21,9 @@ them, which the log then says; so it does of a variable that looks like a settin
 the nearest one.
 
 In production, logs are for machines: with `ENVIRONMENT=production` each program writes JSON lines,
-also to `logs/PROGRAM.DATE.log`, a file a day of which the newest seven stay (`LOG_FORMAT`,
-`LOG_DIR` and `LOG_DAYS_MAX` say otherwise). In containers there are no such files: Docker keeps the
-lines, and rotates its own.
+also to `logs/sensorium-PROGRAM.DATE.log`, a file a day of which the newest seven stay
+(`LOG_FORMAT`, `LOG_DIR` and `LOG_DAYS_MAX` say otherwise). In containers there are no such files:
+Docker keeps the lines, and rotates its own.
 
 `cargo xtask docs` writes this page from the programs themselves; `cargo xtask ci` fails if it is
 stale.

@@ -126,10 +126,10 @@ fn a_settings_own_name_wins_over_another_and_a_bad_value_is_told_as_given() {
 fn production_logs_json_to_a_file_a_day_and_keeps_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     for day in 1..=9 {
-        let old = folder.path().join(format!("producer.2026-01-0{day}.log"));
+        let old = folder.path().join(format!("sensorium-producer.2026-01-0{day}.log"));
         std::fs::write(old, "{}\n").unwrap();
     }
-    std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    std::fs::write(folder.path().join("producer-notes.log"), "mine").unwrap();
     let path = folder.path().to_str().unwrap();
     let environment = [("ENVIRONMENT", "production"), ("LOG_DIR", path), ("LOG_DAYS_MAX", "3")];
     let output = producer(&environment, &["--describe"]);
@@ -140,7 +140,7 @@ fn production_logs_json_to_a_file_a_day_and_keeps_the_newest() {
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names.len(), 4, "three days and what is not ours: {names:?}");
-    assert_eq!(names[0], "notes.txt");
+    assert_eq!(names[0], "producer-notes.log");
     let log = std::fs::read_to_string(folder.path().join(&names[3])).unwrap();
     let lines = |text: &str| -> Vec<serde_json::Value> {
         let mut lines: Vec<serde_json::Value> =

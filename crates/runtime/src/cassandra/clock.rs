@@ -1,7 +1,7 @@
 //! The clock of this machine, held against that of a node: nodes decide when rows expire.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scylla::client::session::Session;
 use scylla::value::CqlTimestamp;
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::ATTEMPT_INTERVAL;
-use crate::clock::{CheckedClock, ClockDifference, now_ms};
+use crate::clock::{CheckedClock, ClockDifference};
 use crate::shutdown::Shutdown;
 
 /// Time between two comparisons.
@@ -25,9 +25,17 @@ async fn node_time_ms(session: &Session) -> Option<i64> {
 
 /// Compares the clocks; `false` if the node gives no answer.
 pub async fn compare(session: &Session, clock: &CheckedClock) -> Result<bool, ClockDifference> {
-    let asked_ms = now_ms();
+    let asked = Instant::now();
+    let Some(theirs_ms) = node_time_ms(session).await else {
+        return Ok(false);
+    };
+    if clock.compare(theirs_ms, asked).is_ok() {
+        return Ok(true);
+    }
+    // An answer from before this machine fell asleep is old, and is not given twice.
+    let asked = Instant::now();
     match node_time_ms(session).await {
-        Some(theirs_ms) => clock.compare(theirs_ms, asked_ms).map(|()| true),
+        Some(theirs_ms) => clock.compare(theirs_ms, asked).map(|()| true),
         None => Ok(false),
     }
 }
