@@ -24,6 +24,7 @@ use runtime::clock::TimeOfDay;
 use batch::RowBatch;
 use lane::Lane;
 use ledger::{NextOffset, RecordOffset};
+use limits::Buffered;
 use outbox::Outbox;
 use record::{Content, DeadLetter, Record, Rejection};
 use site::{Known, SiteWrite};
@@ -112,7 +113,7 @@ pub struct Pipeline {
     epochs: u64,
     cassandra: Outbox,
     dead_letters: Outbox,
-    rows_buffered: usize,
+    buffered: Buffered,
     dead_letter_bytes: usize,
     known: Known,
     /// The run of the latest reading: one copy of its id serves many sensors.
@@ -133,7 +134,7 @@ impl Pipeline {
             time_to_live,
             lanes: BTreeMap::new(),
             epochs: 0,
-            rows_buffered: 0,
+            buffered: Buffered::default(),
             dead_letter_bytes: 0,
             known: Known::default(),
             run: "".into(),
@@ -157,7 +158,7 @@ impl Pipeline {
             let Some(lane) = self.lanes.remove(partition) else {
                 continue;
             };
-            self.rows_buffered -= lane.rows_open();
+            self.buffered -= lane.open();
             if !lane.is_settled() {
                 self.known.forget();
             }
@@ -167,7 +168,7 @@ impl Pipeline {
             outbox.retain(
                 |ticket| lanes.contains_key(&ticket.partition),
                 |write| match write {
-                    Write::Rows(batch) => self.rows_buffered -= batch.len(),
+                    Write::Rows(batch) => self.buffered -= batch.held(),
                     Write::Site(_) => {}
                     Write::DeadLetter(letter) => self.dead_letter_bytes -= letter.bytes(),
                 },
@@ -208,7 +209,7 @@ impl Pipeline {
         {
             self.run = reading.run.as_ref().into();
         }
-        self.rows_buffered += 1;
+        self.buffered += RowBatch::cost(record);
         let full = lane.add(record, &content, &self.run, &mut self.known, &self.limits, now);
         if let Some(batch) = full {
             self.cassandra.push(ticket(partition, lane), Write::Rows(batch));
@@ -269,7 +270,7 @@ impl Pipeline {
         if let Some(opened) = now.checked_sub(self.limits.batch_age_max) {
             self.take_due(opened);
         }
-        let has_backlog = self.rows_buffered >= self.limits.rows_buffered_max / BACKLOG_SHARE;
+        let has_backlog = self.buffered.rows >= self.limits.rows_buffered_max / BACKLOG_SHARE;
         for (partition, lane) in &mut self.lanes {
             if lane.commit_is_due(now) {
                 let ticket = ticket(*partition, lane);
@@ -324,7 +325,7 @@ impl Pipeline {
 
     /// Tells whether nothing has to be done, now or later, unless another record comes.
     pub fn is_idle(&self) -> bool {
-        let is_empty = self.rows_buffered == 0 && self.dead_letter_bytes == 0;
+        let is_empty = self.buffered.rows == 0 && self.dead_letter_bytes == 0;
         is_empty && self.lanes.values().all(Lane::is_settled)
     }
 
@@ -336,14 +337,9 @@ impl Pipeline {
 
     /// Notes how a write ended. Only a durable one counts for its offsets (I1).
     pub fn finish(&mut self, ticket: Ticket, write: Write, ended: Ended, now: Instant) {
-        let (outbox, buffered) = match &write {
-            Write::Rows(batch) => {
-                (&mut self.cassandra, Some((&mut self.rows_buffered, batch.len())))
-            }
-            Write::Site(_) => (&mut self.cassandra, None),
-            Write::DeadLetter(letter) => {
-                (&mut self.dead_letters, Some((&mut self.dead_letter_bytes, letter.bytes())))
-            }
+        let outbox = match &write {
+            Write::Rows(_) | Write::Site(_) => &mut self.cassandra,
+            Write::DeadLetter(_) => &mut self.dead_letters,
         };
         match ended {
             Ended::Failed => outbox.failed(now, &mut self.random),
@@ -359,8 +355,10 @@ impl Pipeline {
             }
             (lane, ended) => (lane, ended),
         };
-        if let Some((count, size)) = buffered {
-            *count -= size;
+        match &write {
+            Write::Rows(batch) => self.buffered -= batch.held(),
+            Write::Site(_) => {}
+            Write::DeadLetter(letter) => self.dead_letter_bytes -= letter.bytes(),
         }
         match (lane, ended) {
             (Some(lane), Ended::Durable) => complete(lane, &write),
@@ -382,7 +380,7 @@ impl Pipeline {
                     self.push_dead_letter(ticket, letter);
                     return;
                 }
-                self.rows_buffered += batch.len();
+                self.buffered += batch.held();
                 for half in batch.split() {
                     self.cassandra.push_front(ticket, Write::Rows(half));
                 }
@@ -420,10 +418,11 @@ impl Pipeline {
     /// Tells whether more records may be taken in: nothing is to be gathered for a Cassandra that
     /// is away, and memory is bounded (I6).
     pub fn has_room(&self) -> bool {
-        let rows_max = self.limits.rows_buffered_max;
+        let (Buffered { rows, bytes }, rows_max) = (self.buffered, self.limits.rows_buffered_max);
         let news: usize = self.lanes.values().map(Lane::news).sum();
         !self.cassandra.is_broken()
-            && self.rows_buffered < rows_max
+            && rows < rows_max
+            && bytes < self.limits.bytes_buffered_max()
             && news < rows_max
             && self.dead_letter_bytes < DEAD_LETTER_BYTES_MAX
             && self.lanes.values().all(|lane| lane.ledger.span() < SPAN_MAX)
@@ -446,7 +445,7 @@ impl Pipeline {
 
     /// Returns the number of rows in memory: open, waiting or being written.
     pub fn rows_buffered(&self) -> usize {
-        self.rows_buffered
+        self.buffered.rows
     }
 
     /// Returns the bytes of the dead letters in memory.

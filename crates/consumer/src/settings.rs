@@ -163,8 +163,8 @@ fn read_limits(reader: &mut Reader) -> Limits {
                 name: "CONSUMER_ROWS_BUFFERED_MAX",
                 default: "50000",
                 unit: "rows",
-                meaning: "Readings in memory at which no more are taken in; events: a tenth. An \
-                          eighth of it is a backlog",
+                meaning: "Readings in memory, or KiB of them, at which no more are taken in; \
+                          events: a tenth. An eighth of it is a backlog",
             },
             1_000..=10_000_000,
         ),

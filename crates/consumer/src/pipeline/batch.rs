@@ -8,6 +8,7 @@ use domain::reading::Location;
 use domain::{EventKind, Reading, Status, write_timestamp};
 
 use super::ledger::RecordOffset;
+use super::limits::Buffered;
 use super::record::{Content, DeadLetter, Record, Rejection, Stream};
 
 /// A piece of a batch's text or records.
@@ -201,6 +202,22 @@ impl RowBatch {
             }
             half
         })
+    }
+
+    /// Returns what a record will take in memory, once it is a row.
+    pub(super) fn cost(record: &Record<'_>) -> Buffered {
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        Self::cost_of(1, len(record.key) + len(record.value))
+    }
+
+    /// Returns what the batch takes in memory.
+    pub(super) fn held(&self) -> Buffered {
+        Self::cost_of(self.rows.len(), self.records.len())
+    }
+
+    /// A row's text comes from its record, which is kept besides.
+    fn cost_of(rows: usize, records_bytes: usize) -> Buffered {
+        Buffered { rows, bytes: 2 * records_bytes + rows * size_of::<Row>() }
     }
 
     /// Turns the only row back into its record; `None` if there are more.

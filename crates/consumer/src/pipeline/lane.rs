@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::batch::RowBatch;
 use super::ledger::{Ledger, NextOffset, RecordOffset};
+use super::limits::Buffered;
 use super::record::{Content, Record};
 use super::site::{Known, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
@@ -51,7 +52,7 @@ pub(super) struct Lane {
     /// due, entries are left.
     due: VecDeque<Due>,
     batches_open: usize,
-    rows_open: usize,
+    open: Buffered,
     news: usize,
     /// Commits in a row for which news was held back.
     held_back: u32,
@@ -68,7 +69,7 @@ impl Lane {
             sites: FxHashMap::default(),
             due: VecDeque::new(),
             batches_open: 0,
-            rows_open: 0,
+            open: Buffered::default(),
             news: 0,
             held_back: 0,
             commit: None,
@@ -85,7 +86,7 @@ impl Lane {
         self.commit = None;
         self.committed = None;
         self.due.clear();
-        (self.batches_open, self.rows_open) = (0, 0);
+        (self.batches_open, self.open) = (0, Buffered::default());
         // The offsets of the news mean nothing any more.
         self.held_back = HELD_BACK_MAX;
         self.sites.values_mut().flat_map(|site| site.open.drain(..)).collect()
@@ -129,13 +130,13 @@ impl Lane {
         });
         let batch = &mut site.open[position];
         batch.push(record, content);
-        self.rows_open += 1;
+        self.open += RowBatch::cost(record);
         let full = batch.len() >= limits.batch_rows_max || batch.bytes() >= limits.batch_bytes_max;
         if !full {
             return None;
         }
         let batch = site.open.swap_remove(position);
-        self.rows_open -= batch.len();
+        self.open -= batch.held();
         self.batches_open -= 1;
         self.forget_stale();
         Some(batch)
@@ -174,7 +175,7 @@ impl Lane {
             });
             if let Some(position) = position {
                 let batch = site.open.swap_remove(position);
-                self.rows_open -= batch.len();
+                self.open -= batch.held();
                 self.batches_open -= 1;
                 return Some(batch);
             }
@@ -247,8 +248,9 @@ impl Lane {
         self.ledger.is_drained() && self.commit.is_none() && self.committed == self.ledger.prefix()
     }
 
-    pub(super) fn rows_open(&self) -> usize {
-        self.rows_open
+    /// Returns what the open batches take.
+    pub(super) fn open(&self) -> Buffered {
+        self.open
     }
 
     /// Returns how many sensors have news that is not handed out yet.
@@ -290,9 +292,9 @@ mod tests {
             assert!(lane.due.len() <= 2 + DUE_STALE_MAX + 1, "{} entries", lane.due.len());
         }
         add(&mut lane, &mut known, 10_000, 1, now + Duration::from_secs(1));
-        assert_eq!((lane.batches_open, lane.rows_open()), (1, 1));
+        assert_eq!((lane.batches_open, lane.open().rows), (1, 1));
         let due = lane.take_due(now + Duration::from_secs(1)).map(|batch| batch.len());
-        assert_eq!((due, lane.batches_open, lane.rows_open()), (Some(1), 0, 0));
+        assert_eq!((due, lane.batches_open, lane.open()), (Some(1), 0, Buffered::default()));
     }
 
     /// Commits and returns the sensors that `latest` has to be told of.

@@ -299,6 +299,35 @@ fn a_record_that_breaks_the_contract_becomes_a_dead_letter() {
     assert_eq!(trial.pipeline.dead_letter_bytes(), 0);
 }
 
+/// I6: the longest keys that the contract allows take more than the rows.
+#[test]
+fn memory_is_bounded_in_bytes_too() {
+    let mut trial = Trial::new(&[0]);
+    let key = vec![b'k'; 4_096];
+    let mut taken = 0;
+    while trial.pipeline.has_room() {
+        let value = record(taken % 50, 1, i64::from(taken));
+        let record = Record {
+            stream: Stream::Readings,
+            partition: 0,
+            offset: RecordOffset(taken.into()),
+            timestamp_ms: None,
+            key: Some(&key),
+            value: Some(&value),
+        };
+        let time = TimeOfDay::exactly(START_MS);
+        assert!(matches!(trial.pipeline.accept(&record, trial.now, time), Accepted::Row));
+        taken += 1;
+    }
+    assert!((100..200).contains(&taken), "{taken} rows of 9 KiB within 1000 KiB");
+    while trial.pipeline.rows_buffered() > 0 {
+        trial.pass(LIMITS.batch_age_max);
+        trial.finish_all();
+    }
+    assert!(trial.pipeline.has_room());
+    assert_eq!(trial.pipeline.buffered, Buffered::default());
+}
+
 #[test]
 fn a_reading_from_the_future_is_a_dead_letter_and_one_past_its_time_is_nothing() {
     let mut trial = Trial::new(&[0]);

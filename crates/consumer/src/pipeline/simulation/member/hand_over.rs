@@ -1,7 +1,6 @@
 //! How a process gives up partitions: `Group::hand_over`, `Engine::drain`, `Source::leave`.
 
 use super::super::super::Commit;
-use super::super::super::lane::Lane;
 use super::super::servers::Servers;
 use super::{Life, Process, SentCommit, State, number};
 
@@ -49,7 +48,8 @@ impl Process {
             self.pipeline.repeat_commits();
         }
         self.pipeline.settle(&partitions, servers.instant());
-        let open = |partition| self.pipeline.lanes.get(partition).map_or(0, Lane::rows_open);
+        let open =
+            |partition| self.pipeline.lanes.get(partition).map_or(0, |lane| lane.open().rows);
         assert_eq!(partitions.iter().map(open).sum::<usize>(), 0, "I7: rows left to their age");
         self.pump(servers);
         for commit in self.take_commits(servers) {
