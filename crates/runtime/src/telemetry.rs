@@ -2,6 +2,7 @@
 //! standard output; on request also in files, a day each.
 
 use std::env;
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -166,6 +167,9 @@ impl LogFiles {
     /// one name share it, since each line is appended as a whole. Of the files whose names begin
     /// and end like that, old ones are deleted.
     fn open(&self, process: &str) -> Result<RollingFileAppender, LogFilesError> {
+        // The library would make it as well, but complain first that it cannot be read. What keeps
+        // it from being made is told by the library.
+        let _made = fs::create_dir_all(&self.folder);
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix(format!("sensorium-{process}"))

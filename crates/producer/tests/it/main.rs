@@ -152,6 +152,13 @@ fn production_logs_json_to_a_file_a_day_and_keeps_the_newest() {
     };
     assert_eq!(lines(&log), lines(&said), "the file has what standard error has");
     assert_eq!(lines(&log)[0]["message"], "starting");
+
+    // A folder that is not there yet is made without a word that is no JSON.
+    let new = folder.path().join("new");
+    let environment = [("ENVIRONMENT", "production"), ("LOG_DIR", new.to_str().unwrap())];
+    let output = producer(&environment, &["--describe"]);
+    assert_eq!(lines(&text(&output.stderr))[0]["message"], "starting");
+    assert_eq!(std::fs::read_dir(&new).unwrap().count(), 1);
 }
 
 #[test]
