@@ -1,11 +1,11 @@
 //! The time of day, and how far this machine can be believed about it.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Most that the clocks of two machines may differ by. Clocks that are kept (NTP) differ by
 /// milliseconds; rows are kept for hours at least, so that five minutes more or less do no harm.
-pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_mins(5);
+const DIFFERENCE_MAX_MS: i64 = 5 * 60_000;
 
 /// Most that a clock may move away from the time since it was found right, before it has to be
 /// found right again: somebody has set it, or the machine was asleep.
@@ -96,7 +96,6 @@ impl CheckedClock {
         now_ms: i64,
         now: Instant,
     ) -> Result<(), ClockDifference> {
-        let max_ms = i64::try_from(CLOCK_DIFFERENCE_MAX.as_millis()).unwrap_or(i64::MAX);
         // The answer may have taken long, and what it says is about a moment in between. That span
         // is not taken from the clock, which may have been set meanwhile.
         let asked_ms = now_ms - ms_between(asked, now);
@@ -105,7 +104,7 @@ impl CheckedClock {
             _ if theirs_ms > now_ms => now_ms - theirs_ms,
             _ => 0,
         };
-        if ahead_ms.abs() > max_ms {
+        if ahead_ms.abs() > DIFFERENCE_MAX_MS {
             return Err(ClockDifference { ahead_ms });
         }
         *self.found_right.lock().unwrap_or_else(PoisonError::into_inner) = (now_ms, now);
@@ -125,6 +124,8 @@ impl Default for CheckedClock {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const NOON_MS: i64 = 1_764_072_000_000;
