@@ -1,4 +1,4 @@
-//! A look at a topic from a test's own client.
+//! A topic from a test's own clients.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::BaseProducer;
 use rdkafka::topic_partition_list::Offset;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,6 +53,11 @@ pub fn read(bootstrap_servers: &str, topic: &str) -> Result<Vec<OwnedMessage>> {
 pub fn count(bootstrap_servers: &str, topic: &str) -> Result<u64> {
     let extents = extents(&onlooker(bootstrap_servers)?, topic)?;
     Ok(extents.values().map(|(low, high)| (high - low).cast_unsigned()).sum())
+}
+
+/// Makes a client that sends records as a stranger would.
+pub fn producer(bootstrap_servers: &str) -> KafkaResult<BaseProducer> {
+    ClientConfig::new().set("bootstrap.servers", bootstrap_servers).create()
 }
 
 fn onlooker(bootstrap_servers: &str) -> KafkaResult<BaseConsumer> {

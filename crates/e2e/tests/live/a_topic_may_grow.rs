@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 
 const WAIT: Duration = Duration::from_mins(2);
@@ -30,8 +30,7 @@ fn new_partitions_are_read_from_their_first_record() {
 
     let servers = stack.bootstrap_servers();
     grow(&servers, trial.topic(), 24);
-    let client: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+    let client = topic::producer(&servers).unwrap();
     for partition in 12..24 {
         for value in [b"no reading".to_vec(), reading(partition).into_bytes()] {
             let record = BaseRecord::to(trial.topic()).key("plant").payload(&value);

@@ -8,9 +8,8 @@ use domain::dead_letter::{
     ATTEMPTS_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, TOPIC_HEADER,
 };
 use e2e::{Trial, shared_stack, topic, turn};
-use rdkafka::ClientConfig;
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 
 const WAIT: Duration = Duration::from_mins(1);
@@ -52,8 +51,7 @@ fn any_producer_that_follows_the_contract_is_served() {
     trial.set("PRODUCER_READINGS", 1);
     trial.produce(Duration::from_secs(30)).unwrap();
 
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", stack.bootstrap_servers()).create().unwrap();
+    let producer = topic::producer(&stack.bootstrap_servers()).unwrap();
     let send = |value: &[u8]| {
         let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some("7") });
         let record = BaseRecord::to(trial.topic()).key("plant").payload(value).headers(headers);

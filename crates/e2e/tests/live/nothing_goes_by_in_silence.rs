@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use e2e::{Trial, shared_stack, turn};
+use e2e::{Trial, shared_stack, topic, turn};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use runtime::clock::now_ms;
 
@@ -22,8 +22,7 @@ fn expired_and_deleted_records_are_counted_and_named() {
     trial.set("PRODUCER_READINGS", 1);
     trial.produce(WAIT).unwrap();
     let servers = stack.bootstrap_servers();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+    let producer = topic::producer(&servers).unwrap();
     let send = |partition: i32, age_ms: i64| {
         for seq in 0..RECORDS {
             let value = reading(seq, now_ms() - age_ms);

@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use e2e::{Trial, shared_stack, turn};
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use e2e::{Trial, shared_stack, topic, turn};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 
 const WAIT: Duration = Duration::from_mins(1);
@@ -23,8 +22,7 @@ fn versions_are_never_mixed() {
     let mut trial = Trial::new(stack).unwrap();
     trial.set("PRODUCER_READINGS", 1);
     trial.produce(WAIT).unwrap();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", stack.bootstrap_servers()).create().unwrap();
+    let producer = topic::producer(&stack.bootstrap_servers()).unwrap();
     let send = |topic: &str, value: &str| {
         let record = BaseRecord::to(topic).key("plant").payload(value);
         producer.send(record).map_err(|(error, _)| error).unwrap();

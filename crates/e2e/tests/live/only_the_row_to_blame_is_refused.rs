@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use domain::dead_letter::{DETAIL_HEADER, REASON_HEADER};
 use e2e::{Trial, shared_stack, topic, turn};
-use rdkafka::ClientConfig;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 
 const READINGS: usize = 3_000;
@@ -41,8 +40,7 @@ fn only_the_row_to_blame_is_refused() {
     let alter = format!("ALTER TABLE readings WITH default_time_to_live = {time_to_live_s}");
     database.execute(&alter).unwrap();
 
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", stack.bootstrap_servers()).create().unwrap();
+    let producer = topic::producer(&stack.bootstrap_servers()).unwrap();
     let ts_ms = |number: usize| match number % 50 {
         0 => limit_ms + 10 * MINUTE_MS,
         _ => limit_ms - 10 * MINUTE_MS,

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::{Trial, shared_stack, turn};
-use rdkafka::ClientConfig;
+use e2e::{Trial, shared_stack, topic, turn};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 use up::Program;
 
@@ -55,8 +54,7 @@ fn a_corrupt_batch_stops_its_partition_alone_until_it_can_be_read() {
     // Two partitions that the run has left empty.
     let used = trial.read_topic(trial.topic()).unwrap()[0].partition();
     let (damaged, sound) = ((used + 1) % 12, (used + 2) % 12);
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", stack.bootstrap_servers()).create().unwrap();
+    let producer = topic::producer(&stack.bootstrap_servers()).unwrap();
     // Three batches in each, of which the second in the first partition is going to be damaged.
     for seq in 0..30 {
         for partition in [damaged, sound] {

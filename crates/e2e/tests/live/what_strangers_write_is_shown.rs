@@ -5,10 +5,9 @@
 use std::fs;
 use std::time::Duration;
 
-use e2e::{Trial, shared_stack, turn};
-use rdkafka::ClientConfig;
+use e2e::{Trial, shared_stack, topic, turn};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use runtime::clock::now_ms;
 use runtime::text::is_unprintable;
 
@@ -34,8 +33,7 @@ fn no_program_obeys_what_a_record_holds() {
     let mut trial = Trial::new(stack).unwrap();
     trial.set("PRODUCER_READINGS", 1);
     trial.produce(WAIT).unwrap();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", stack.bootstrap_servers()).create().unwrap();
+    let producer = topic::producer(&stack.bootstrap_servers()).unwrap();
     // Stored, expired, refused for its kind, and no JSON at all.
     let now = now_ms();
     let values = [
