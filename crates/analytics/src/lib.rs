@@ -93,7 +93,7 @@ async fn serve(mut settings: ServiceSettings, context: Context) -> anyhow::Resul
     let outcome = tokio::select! {
         outcome = outcome => outcome.map_err(|_| AnalyticsError::Ended("kafka"))?,
         // What is not durable is not committed, so that the thread may be left where it is.
-        difference = sink.store.clocks_differ() => Err(difference.into()),
+        unfit = sink.store.unfit() => Err(unfit),
     };
     match outcome {
         // Whoever was asked to stop need not have reached the servers.

@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
-use runtime::kafka::member::{Jump, Member, judge_jump, outlive, refetch};
+use runtime::kafka::member::{Jump, Member, close, judge_jump, outlive, refetch};
 use runtime::kafka::monitor::Finding;
 use runtime::kafka::probe::{Probed, Prober};
 use tokio::runtime::Handle;
@@ -255,8 +255,7 @@ impl Source {
             }
         }
         context.committer().end();
-        // Dropping the client leaves the group.
-        drop(self.consumer);
+        close(self.consumer, deadline);
         if !is_written {
             return Err(AnalyticsError::NotWritten { waited_s: started.elapsed().as_secs() });
         }

@@ -15,8 +15,9 @@ use runtime::backoff::Backoff;
 use runtime::cassandra::clock;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
 use runtime::cassandra::schema::{self, Lifetimes, SchemaError, Table};
+use runtime::cassandra::watch::{CheckedTables, Unfit, watch};
 use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
-use runtime::clock::{CheckedClock, ClockDifference};
+use runtime::clock::CheckedClock;
 use runtime::kafka::Complaint;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
@@ -81,7 +82,7 @@ pub(crate) struct Store {
     settings: ServiceSettings,
     shutdown: Shutdown,
     connection: Renewable<Connection>,
-    lifetimes: Lifetimes,
+    tables: CheckedTables,
     clock: Arc<CheckedClock>,
     complaint: Mutex<Complaint>,
 }
@@ -106,7 +107,7 @@ pub(crate) async fn connect(
         settings: settings.clone(),
         shutdown: shutdown.clone(),
         connection: Renewable::new(Connection { session, statements }),
-        lifetimes,
+        tables: CheckedTables::new(&settings.cassandra.keyspace, &tables::ALL, lifetimes),
         clock: Arc::new(clock),
         complaint: Mutex::default(),
     }))
@@ -164,13 +165,17 @@ impl Store {
         Arc::clone(&self.clock)
     }
 
-    /// Returns when this machine and Cassandra do not agree on the time of day any more.
-    pub(crate) async fn clocks_differ(&self) -> ClockDifference {
-        clock::watch(|| self.connection.current(), |current| &current.session, &self.clock).await
+    /// Returns why no write can be right any more, as soon as that is so.
+    pub(crate) async fn unfit(&self) -> AnalyticsError {
+        let current = || self.connection.current();
+        match watch(current, |current| &current.session, &self.clock, &self.tables).await {
+            Unfit::Clock(difference) => difference.into(),
+            Unfit::Tables(problems) => misfit(&self.settings, &problems),
+        }
     }
 
     fn lifetime(&self, table: &Table) -> Lifetime {
-        Lifetime::new(self.lifetimes.of(table), self.clock.now().earliest_ms)
+        Lifetime::new(self.tables.time_to_live(table), self.clock.now().earliest_ms)
     }
 
     /// Asks until there is an answer.
@@ -196,30 +201,17 @@ impl Store {
                 warn!("cassandra does not answer, trying again: {error}");
             });
             if needs_new_session(&error) {
-                self.renew(&connection).await?;
+                let prepare = async |session| {
+                    let (statements, _) = prepare(&session, &self.settings).await?;
+                    Ok(Connection { session, statements })
+                };
+                let renewed = self.connection.renew(&self.settings.cassandra, &connection, prepare);
+                renewed.await.map_err(|problems| misfit(&self.settings, &problems))?;
             }
             if backoff.attempts() > 0 && self.shutdown.is_stopping() {
                 return Err(AnalyticsError::Stopped("cassandra"));
             }
             tokio::time::sleep(backoff.next_delay()).await;
-        }
-    }
-
-    async fn renew(&self, failed: &Arc<Connection>) -> Result<(), AnalyticsError> {
-        let Some(_turn) = self.connection.turn() else {
-            return Ok(());
-        };
-        let level = ConsistencyLevel::LocalOne;
-        let Ok(session) = cassandra::connect_once(&self.settings.cassandra, level).await else {
-            return Ok(());
-        };
-        match prepare(&session, &self.settings).await {
-            Ok((statements, _)) => {
-                self.connection.replace(failed, Connection { session, statements });
-                Ok(())
-            }
-            Err(SchemaError::Misfit(problems)) => Err(misfit(&self.settings, &problems)),
-            Err(SchemaError::Missing(_) | SchemaError::Unanswered(_)) => Ok(()),
         }
     }
 

@@ -157,6 +157,7 @@ impl Engine {
         while let Ok(done) = self.done.try_recv() {
             self.finish(done, now);
         }
+        self.pipeline.set_time_to_live(self.sink.time_to_live(self.stream));
         self.pipeline.tick(now);
         self.dispatch(now);
         let away = self.pipeline.is_cassandra_away();

@@ -59,6 +59,19 @@ pub enum ConsumerError {
         /// Cassandra's reason.
         source: Box<ExecutionError>,
     },
+    /// Cassandra takes no row at all, so that no record is to blame for its refusal.
+    #[error(
+        "cassandra refuses every write to {tables} of keyspace `{keyspace}`: the cause is a setting \
+         of the tables or the server, not a record; nothing is lost, correct it and start again"
+    )]
+    EveryRow {
+        /// The keyspace.
+        keyspace: String,
+        /// The tables that were tried.
+        tables: String,
+        /// Cassandra's reason.
+        source: Box<ExecutionError>,
+    },
     /// Not everything was durable when the grace period ended.
     #[error(
         "{rows} rows were not durable after {waited_s} s; their offsets are not committed, \

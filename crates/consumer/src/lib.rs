@@ -72,11 +72,11 @@ pub async fn run(mut settings: ConsumerSettings, context: Context) -> anyhow::Re
             stopper.stop();
             ends.await
         }
-        difference = sink.clocks_differ() => {
+        unfit = sink.unfit() => {
             stopper.stop();
             // The Kafka client waits by the time of day, which may not come for days.
             let _left = timeout(grace, ends).await;
-            return Err(ConsumerError::from(difference).into());
+            return Err(unfit.into());
         }
     };
     readings.and(events)?;

@@ -142,6 +142,11 @@ impl Pipeline {
         }
     }
 
+    /// Takes over how long after their event time rows expire.
+    pub fn set_time_to_live(&mut self, time_to_live: Option<Duration>) {
+        self.time_to_live = time_to_live;
+    }
+
     /// Begins a new epoch for each of the partitions.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = i32>, now: Instant) {
         for partition in partitions {

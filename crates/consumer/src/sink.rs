@@ -4,6 +4,7 @@
 mod dead_letters;
 mod statements;
 mod tables;
+mod trial;
 mod values;
 
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use std::time::{Duration, Instant};
 use runtime::Shutdown;
 use runtime::cassandra::clock;
 use runtime::cassandra::failure::{Disposition, needs_new_session, write_disposition};
-use runtime::cassandra::schema::{self, Lifetimes, SchemaError};
+use runtime::cassandra::schema::{self, SchemaError, Table};
+use runtime::cassandra::watch::{CheckedTables, Unfit, watch};
 use runtime::cassandra::{self, ConsistencyLevel, Lifetime, Renewable};
-use runtime::clock::{CheckedClock, ClockDifference, TimeOfDay};
+use runtime::clock::{CheckedClock, TimeOfDay};
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
+use tracing::{debug, warn};
 
 use crate::error::ConsumerError;
 use crate::pipeline::batch::RowBatch;
@@ -27,6 +30,10 @@ use crate::settings::ConsumerSettings;
 use dead_letters::DeadLetters;
 use statements::Statements;
 use tables::{EVENTS, READINGS};
+use trial::Target;
+
+/// Time between two trials of whether Cassandra writes.
+const TRIAL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How a write ended.
 #[derive(Debug)]
@@ -61,7 +68,7 @@ struct Connection {
 pub(crate) struct Sink {
     settings: ConsumerSettings,
     connection: Renewable<Connection>,
-    lifetimes: Lifetimes,
+    tables: CheckedTables,
     clock: CheckedClock,
     dead_letters: DeadLetters,
 }
@@ -83,22 +90,20 @@ pub(crate) async fn connect(
     if clock::await_agreement(&session, &clock, shutdown).await?.is_none() {
         return Ok(None);
     }
-    Ok(Some(Sink {
+    let sink = Sink {
         connection: Renewable::new(Connection { session, statements: prepared.statements }),
-        lifetimes: prepared.lifetimes,
+        tables: CheckedTables::new(&settings.cassandra.keyspace, &tables::ALL, prepared.lifetimes),
         clock,
         dead_letters: DeadLetters::new(settings),
         settings: settings.clone(),
-    }))
+    };
+    Ok(sink.await_writable(shutdown).await?.map(|()| sink))
 }
 
 impl Sink {
     /// Returns how long after its event time a row of the stream expires.
     pub(crate) fn time_to_live(&self, stream: Stream) -> Option<Duration> {
-        self.lifetimes.of(match stream {
-            Stream::Readings => &READINGS,
-            Stream::Events => &EVENTS,
-        })
+        self.tables.time_to_live(table_of(stream))
     }
 
     /// Returns the time of day, as far as it can be believed.
@@ -106,9 +111,13 @@ impl Sink {
         self.clock.now()
     }
 
-    /// Returns when this machine and Cassandra do not agree on the time of day any more.
-    pub(crate) async fn clocks_differ(&self) -> ClockDifference {
-        clock::watch(|| self.connection.current(), |current| &current.session, &self.clock).await
+    /// Returns why no write can be right any more, as soon as that is so.
+    pub(crate) async fn unfit(&self) -> ConsumerError {
+        let current = || self.connection.current();
+        match watch(current, |current| &current.session, &self.clock, &self.tables).await {
+            Unfit::Clock(difference) => difference.into(),
+            Unfit::Tables(problems) => statements::misfit(&self.settings, &problems),
+        }
     }
 
     /// Tries to write, once.
@@ -141,7 +150,7 @@ impl Sink {
                 let source = Box::new(error);
                 Outcome::Fatal(ConsumerError::Refused { partition, source })
             }
-            Disposition::Poison if is_single(write) => self.judge(&connection, error).await,
+            Disposition::Poison if is_single(write) => self.judge(&connection, write, error).await,
             Disposition::Poison => Outcome::Refused(error.to_string()),
             Disposition::Retry if needs_new_session(&error) => self.renew(&connection, error).await,
             Disposition::Retry => Outcome::Failed(error.to_string()),
@@ -164,35 +173,83 @@ impl Sink {
         session.batch(&statement, rows).await.map(drop)
     }
 
-    /// Decides whether one row alone is to blame: not if the tables have become others (I5).
-    async fn judge(&self, connection: &Connection, error: ExecutionError) -> Outcome {
+    /// Decides whether one row alone is to blame: not if the tables have become others, nor if they
+    /// take no row at all (I5).
+    async fn judge(
+        &self,
+        connection: &Connection,
+        write: &Write,
+        error: ExecutionError,
+    ) -> Outcome {
         let keyspace = &self.settings.cassandra.keyspace;
         match schema::check(&connection.session, keyspace, &tables::ALL).await {
-            Ok(_) => Outcome::Refused(error.to_string()),
-            Err(SchemaError::Unanswered(_)) => Outcome::Failed(error.to_string()),
-            Err(SchemaError::Missing(table)) => self.misfit(&[format!("{table} is gone")]),
-            Err(SchemaError::Misfit(problems)) => self.misfit(&problems),
+            Ok(_) => {}
+            Err(SchemaError::Unanswered(_)) => return Outcome::Failed(error.to_string()),
+            Err(SchemaError::Missing(table)) => return self.misfit(&[format!("{table} is gone")]),
+            Err(SchemaError::Misfit(problems)) => return self.misfit(&problems),
+        }
+        let Some(target) = Target::of(write) else {
+            return Outcome::Refused(error.to_string());
+        };
+        match self.try_out(connection, target).await {
+            Ok(true) => Outcome::Refused(error.to_string()),
+            Ok(false) => Outcome::Failed(error.to_string()),
+            Err(error) => Outcome::Fatal(error),
         }
     }
 
-    async fn renew(&self, old: &Arc<Connection>, error: ExecutionError) -> Outcome {
-        let failed = Outcome::Failed(error.to_string());
-        let Some(_turn) = self.connection.turn() else {
-            return failed;
-        };
-        let level = ConsistencyLevel::LocalOne;
-        let cassandra = &self.settings.cassandra;
-        let Ok(session) = cassandra::connect_once(cassandra, level).await else {
-            return failed;
-        };
-        match statements::attempt(&session, &self.settings).await {
-            Ok(prepared) => {
-                let statements = prepared.statements;
-                self.connection.replace(old, Connection { session, statements });
-                failed
+    /// Waits until every table takes a row; `None` when asked to stop. Before the first poll this
+    /// refuses what would refuse every row.
+    async fn await_writable(&self, shutdown: &Shutdown) -> Result<Option<()>, ConsumerError> {
+        for target in Target::ALL {
+            while !self.try_out(&self.connection.current(), target).await? {
+                let tables = target.names();
+                warn!(tables, "cassandra does not write yet, trying again");
+                if shutdown.stopped_within(TRIAL_INTERVAL).await {
+                    return Ok(None);
+                }
             }
-            Err(SchemaError::Misfit(problems)) => self.misfit(&problems),
-            Err(SchemaError::Missing(_) | SchemaError::Unanswered(_)) => failed,
+        }
+        Ok(Some(()))
+    }
+
+    /// Tries whether tables take a row that is as good as any; false if that cannot be told now.
+    async fn try_out(
+        &self,
+        connection: &Connection,
+        target: Target,
+    ) -> Result<bool, ConsumerError> {
+        let Connection { session, statements } = connection;
+        let keyspace = &self.settings.cassandra.keyspace;
+        let now_ms = self.time_of_day().earliest_ms;
+        let attempt = async {
+            trial::hide(session, keyspace, target, statements.consistency(target), now_ms).await?;
+            match target {
+                Target::Rows(stream) => {
+                    self.write_rows(connection, &trial::rows(stream, now_ms)).await
+                }
+                Target::Site => write_site(connection, &trial::site(now_ms)).await,
+            }
+        };
+        let Err(error) = attempt.await else {
+            return Ok(true);
+        };
+        if write_disposition(&error) == Disposition::Retry {
+            debug!("trial write failed: {error}");
+            return Ok(false);
+        }
+        let (keyspace, tables) = (keyspace.clone(), target.names());
+        Err(ConsumerError::EveryRow { keyspace, tables, source: Box::new(error) })
+    }
+
+    async fn renew(&self, failed: &Arc<Connection>, error: ExecutionError) -> Outcome {
+        let prepare = async |session| {
+            let prepared = statements::attempt(&session, &self.settings).await?;
+            Ok(Connection { session, statements: prepared.statements })
+        };
+        match self.connection.renew(&self.settings.cassandra, failed, prepare).await {
+            Ok(()) => Outcome::Failed(error.to_string()),
+            Err(problems) => self.misfit(&problems),
         }
     }
 
@@ -207,6 +264,13 @@ async fn write_site(
 ) -> Result<(), ExecutionError> {
     let statement = statements.site(news);
     session.batch(&statement, values::site(news)).await.map(drop)
+}
+
+fn table_of(stream: Stream) -> &'static Table {
+    match stream {
+        Stream::Readings => &READINGS,
+        Stream::Events => &EVENTS,
+    }
 }
 
 /// Tells whether a write cannot be parted any more.

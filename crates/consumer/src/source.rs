@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
-use runtime::kafka::member::{Jump, Member, judge_jump, outlive, refetch};
+use runtime::kafka::member::{Jump, Member, close, judge_jump, outlive, partitions_of, refetch};
 use runtime::kafka::monitor::{self, Finding};
 use runtime::kafka::probe::{Probed, Prober};
 use tokio::runtime::Handle;
@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::engine::Engine;
 use crate::error::ConsumerError;
+use crate::pipeline::Commit;
 use crate::pipeline::record::Stream;
 use crate::settings::ConsumerSettings;
 use crate::sink::Sink;
@@ -305,20 +306,16 @@ impl Source {
                 {
                     // Polling is what brings it about. Records that come are nobody's any more.
                     let _record = self.consumer.poll(REBALANCE_POLL);
-                    // I4: what was taken away meanwhile is not ours to commit.
-                    let assigned = self.consumer.assignment()?;
-                    let topic = context.topic();
-                    commits.retain(|commit| {
-                        assigned.find_partition(topic, commit.partition).is_some()
-                    });
+                    let assigned = partitions_of(&self.consumer.assignment()?, context.topic());
+                    let came_anew = context.engine().pipeline.partitions();
+                    retain_ours(&mut commits, &assigned, &came_anew);
                 }
                 outcome => break outcome,
             }
         };
         context.committer().end();
         committed?;
-        // Dropping the client leaves the group.
-        drop(self.consumer);
+        close(self.consumer, deadline);
         if rows_left > 0 {
             let rows = rows_left;
             return Err(ConsumerError::NotDrained { rows, waited_s: started.elapsed().as_secs() });
@@ -328,10 +325,34 @@ impl Source {
     }
 }
 
+/// Keeps the commits that are still ours to make (I4): not those of partitions that were taken away
+/// meanwhile, nor of those that have come back, since somebody else may have committed more.
+fn retain_ours(commits: &mut Vec<Commit>, assigned: &[i32], came_anew: &[i32]) {
+    commits.retain(|Commit { partition, .. }| {
+        assigned.contains(partition) && !came_anew.contains(partition)
+    });
+}
+
 /// Tells whether a commit was refused because the partitions are being shared out anew.
 fn is_rebalance(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ledger::NextOffset;
+
+    /// I4: a partition that went and came back has been somebody else's in between.
+    #[test]
+    fn the_last_commit_leaves_out_what_was_away() {
+        let mut commits =
+            [0, 1, 2].map(|partition| Commit { partition, next: NextOffset(7) }).to_vec();
+        retain_ours(&mut commits, &[0, 2], &[2]);
+        let left: Vec<i32> = commits.iter().map(|commit| commit.partition).collect();
+        assert_eq!(left, [0], "1 was taken away, 2 came back");
+    }
 }

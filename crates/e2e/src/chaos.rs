@@ -3,6 +3,7 @@
 
 mod cases;
 mod clock;
+mod health;
 mod heavy;
 mod letters;
 mod member;
@@ -10,6 +11,7 @@ mod outcome;
 mod poison;
 mod scene;
 mod servers;
+mod topics;
 mod watcher;
 mod windows;
 
@@ -40,7 +42,17 @@ pub struct Case {
 
 /// Returns all cases, in the order in which they are played.
 pub fn all() -> Vec<Case> {
-    [cases::ALL, clock::ALL, cases::CLUSTER, poison::ALL, heavy::ALL, windows::ALL].concat()
+    [
+        cases::ALL,
+        topics::ALL,
+        clock::ALL,
+        health::ALL,
+        cases::CLUSTER,
+        poison::ALL,
+        heavy::ALL,
+        windows::ALL,
+    ]
+    .concat()
 }
 
 /// Plays a case on servers that are well, and leaves them well.

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use runtime::cassandra::ConnectError;
 use runtime::cassandra::schema::SchemaError;
-use scylla::errors::NewSessionError;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum ReportError {
         /// The nodes that were asked.
         nodes: String,
         /// Why.
-        source: Box<NewSessionError>,
+        source: Box<ConnectError>,
     },
     /// The answers take too long.
     #[error("cassandra at {nodes} did not say everything within {waited_s} s, try again")]

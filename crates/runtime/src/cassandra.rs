@@ -6,6 +6,7 @@ pub mod failure;
 pub mod lifetime;
 pub mod renewable;
 pub mod schema;
+pub mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use scylla::errors::NewSessionError;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Consistency;
 use serde::Deserialize;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::settings::{Reader, Setting};
@@ -30,6 +32,9 @@ pub use renewable::Renewable;
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(3);
 /// Longest wait for a connection to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a session: for a node that accepts connections and then says nothing, the
+/// driver sets no limit of its own.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many replicas have to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -141,6 +146,17 @@ fn is_identifier(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No node can be asked about the cluster.
+    #[error(transparent)]
+    Session(#[from] NewSessionError),
+    /// A node accepts connections, and leaves them without an answer.
+    #[error("no answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
+}
+
 /// Connects to the cluster, waiting without end and saying so every few seconds; `None` when asked
 /// to stop.
 ///
@@ -169,11 +185,19 @@ pub async fn connect(
     }
 }
 
-/// Connects to the cluster if it answers now.
+/// Connects to the cluster if it answers within 20 s.
 pub async fn connect_once(
     settings: &CassandraSettings,
     consistency: ConsistencyLevel,
-) -> Result<Session, NewSessionError> {
+) -> Result<Session, ConnectError> {
+    connect_within(settings, consistency, SESSION_TIMEOUT).await
+}
+
+async fn connect_within(
+    settings: &CassandraSettings,
+    consistency: ConsistencyLevel,
+    longest: Duration,
+) -> Result<Session, ConnectError> {
     let connections = std::num::NonZeroUsize::new(settings.connections_per_node)
         .unwrap_or(std::num::NonZeroUsize::MIN);
     let profile = ExecutionProfile::builder()
@@ -186,7 +210,10 @@ pub async fn connect_once(
         .connection_timeout(CONNECT_TIMEOUT)
         .pool_size(PoolSize::PerHost(connections))
         .default_execution_profile_handle(profile.into_handle());
-    builder.build().await
+    match timeout(longest, builder.build()).await {
+        Ok(session) => Ok(session?),
+        Err(_) => Err(ConnectError::Unanswered(longest)),
+    }
 }
 
 /// Splits `init.cql` into statements for a keyspace of another name and replication factor.
@@ -226,6 +253,20 @@ mod tests {
         let is_known = |s: &&String| s.starts_with("CREATE TABLE") || s.starts_with("CREATE INDEX");
         assert_eq!(statements.iter().filter(is_known).count() + 2, statements.len());
         assert!(statements.iter().all(|statement| !statement.contains("iot")), "{statements:?}");
+    }
+
+    /// Goal: whoever connects anew is held up by no node, or nothing would ever be tried again.
+    /// Method: a node that accepts connections and says nothing.
+    #[tokio::test]
+    async fn a_node_that_never_answers_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let mut reader = Reader::new([("CASSANDRA_CONTACT_POINTS".into(), address)].into());
+        let settings = CassandraSettings::read(&mut reader);
+        let attempt =
+            connect_within(&settings, ConsistencyLevel::LocalOne, Duration::from_millis(100));
+        let outcome = timeout(Duration::from_secs(30), attempt).await.expect("it waits for ever");
+        assert!(matches!(outcome, Err(ConnectError::Unanswered(_))), "{:?}", outcome.err());
     }
 
     #[test]

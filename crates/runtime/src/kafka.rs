@@ -7,13 +7,17 @@ pub mod monitor;
 pub mod probe;
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::Metadata;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::settings::{Reader, Setting};
@@ -21,6 +25,8 @@ use crate::shutdown::Shutdown;
 
 /// Longest wait for one answer of the brokers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two looks for a topic that is not there yet.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a topic may be missing before that is worth a word.
 const TOPIC_PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two complaints about brokers that do not answer.
@@ -243,10 +249,20 @@ pub async fn ensure_topic(
     topic: TopicSpec<'_>,
     shutdown: &Shutdown,
 ) -> Result<(), TopicError> {
+    tokio::select! {
+        outcome = ensure(settings, topic) => outcome,
+        () = shutdown.stopped() => {
+            Err(TopicError::Stopped { servers: settings.bootstrap_servers.clone() })
+        }
+    }
+}
+
+async fn ensure(settings: &KafkaSettings, topic: TopicSpec<'_>) -> Result<(), TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
+    let admin = Arc::new(admin);
     let mut complaint = Complaint::default();
     loop {
-        match partition_count(&admin, topic.name) {
+        match known_partitions(&admin, topic.name).await {
             Ok(Some(_)) if topic.partitions.is_some() => return Ok(()),
             Ok(Some(found)) => {
                 return match u32::try_from(found) {
@@ -259,17 +275,9 @@ pub async fn ensure_topic(
                 };
             }
             Ok(None) => create(&admin, settings, topic).await?,
-            Err(error) => {
-                complaint.raise(|| {
-                    let servers = &settings.bootstrap_servers;
-                    warn!(servers, "kafka does not answer, trying again: {error}");
-                });
-            }
+            Err(error) => complaint.raise(|| unanswered(settings, &error)),
         }
-        if shutdown.stopped_within(Duration::from_millis(200)).await {
-            let servers = settings.bootstrap_servers.clone();
-            return Err(TopicError::Stopped { servers });
-        }
+        sleep(ATTEMPT_INTERVAL).await;
     }
 }
 
@@ -280,33 +288,57 @@ pub async fn await_topic(
     settings: &KafkaSettings,
     shutdown: &Shutdown,
 ) -> Result<Option<u32>, TopicError> {
+    tokio::select! {
+        found = until_there(settings) => found.map(Some),
+        () = shutdown.stopped() => Ok(None),
+    }
+}
+
+async fn until_there(settings: &KafkaSettings) -> Result<u32, TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("sensorium-admin").create()?;
+    let admin = Arc::new(admin);
     let mut complaint = Complaint::default();
     let asked = Instant::now();
-    while !shutdown.is_stopping() {
-        match partition_count(&admin, &settings.topic) {
-            Ok(Some(found)) => return Ok(Some(u32::try_from(found).unwrap_or(u32::MAX))),
+    loop {
+        match known_partitions(&admin, &settings.topic).await {
+            Ok(Some(found)) => return Ok(u32::try_from(found).unwrap_or(u32::MAX)),
             // Whoever creates it may have been started at the same time.
             Ok(None) if asked.elapsed() < TOPIC_PATIENCE => {}
             Ok(None) => complaint.raise(|| {
                 warn!(topic = settings.topic, "the topic does not exist yet, waiting for it");
             }),
-            Err(error) => complaint.raise(|| {
-                let servers = &settings.bootstrap_servers;
-                warn!(servers, "kafka does not answer, trying again: {error}");
-            }),
+            Err(error) => complaint.raise(|| unanswered(settings, &error)),
         }
-        shutdown.stopped_within(Duration::from_millis(200)).await;
+        sleep(ATTEMPT_INTERVAL).await;
     }
-    Ok(None)
 }
 
-/// Returns the number of partitions; `None` if there is no such topic.
-fn partition_count(
-    admin: &AdminClient<DefaultClientContext>,
+async fn known_partitions(
+    admin: &Arc<AdminClient<DefaultClientContext>>,
     name: &str,
-) -> Result<Option<usize>, KafkaError> {
-    let metadata = admin.inner().fetch_metadata(Some(name), REQUEST_TIMEOUT)?;
+) -> KafkaResult<Option<usize>> {
+    let admin = Arc::clone(admin);
+    let fetch = move |topic: &str, timeout| admin.inner().fetch_metadata(Some(topic), timeout);
+    partition_count(name, fetch).await
+}
+
+fn unanswered(settings: &KafkaSettings, error: &KafkaError) {
+    warn!(servers = settings.bootstrap_servers, "kafka does not answer, trying again: {error}");
+}
+
+/// Returns the number of partitions; `None` if there is no such topic. `fetch` is given the topic
+/// and how long to wait for its metadata.
+///
+/// The client's call blocks, so it is made aside: signals are to be heard and the health endpoint
+/// is to answer meanwhile.
+pub async fn partition_count(
+    name: &str,
+    fetch: impl FnOnce(&str, Duration) -> KafkaResult<Metadata> + Send + 'static,
+) -> KafkaResult<Option<usize>> {
+    let topic = name.to_owned();
+    let fetched = spawn_blocking(move || fetch(&topic, REQUEST_TIMEOUT)).await;
+    // It has no outcome if it panics, or if the process is ending.
+    let metadata = fetched.unwrap_or(Err(KafkaError::Canceled))?;
     let topic = metadata.topics().iter().find(|topic| topic.name() == name);
     let Some(topic) = topic else { return Ok(None) };
     match topic.error().map(RDKafkaErrorCode::from) {

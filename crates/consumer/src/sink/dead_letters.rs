@@ -14,7 +14,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 use runtime::cassandra::failure::Disposition;
-use runtime::kafka::{TopicSpec, durable_producer};
+use runtime::kafka::{TopicSpec, durable_producer, partition_count};
 use tokio::sync::OnceCell;
 
 use super::Outcome;
@@ -24,8 +24,6 @@ use crate::settings::ConsumerSettings;
 
 /// Longest wait for a place in the client's queue, after which the core tries again.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the number of partitions.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes at which a batch takes no further dead letter: a topic that takes small records only is to
 /// refuse a large one alone, not what happens to be sent with it.
 const BATCH_BYTES: u32 = 64 * 1_024;
@@ -124,11 +122,12 @@ impl DeadLetters {
         if known > 0 {
             return Ok(known);
         }
-        let (producer, topic) = (producer.clone(), self.topic.clone());
-        // The client has no other call than one that blocks.
-        let counted = tokio::task::spawn_blocking(move || count_partitions(&producer, &topic));
-        let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopic);
-        let partitions = counted.await.unwrap_or(Err(unknown))?;
+        let producer = producer.clone();
+        let fetch = move |topic: &str, wait| producer.client().fetch_metadata(Some(topic), wait);
+        let partitions = match partition_count(&self.topic, fetch).await?.map(i32::try_from) {
+            Some(Ok(partitions)) if partitions > 0 => partitions,
+            _ => return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+        };
         self.partitions.store(partitions, Ordering::Relaxed);
         Ok(partitions)
     }
@@ -158,15 +157,6 @@ impl DeadLetters {
         said.fold(headers, |headers, (key, value)| {
             headers.insert(Header { key, value: Some(&value) })
         })
-    }
-}
-
-fn count_partitions(producer: &FutureProducer, topic: &str) -> Result<i32, KafkaError> {
-    let metadata = producer.client().fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
-    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-    match i32::try_from(partitions) {
-        Ok(partitions) if partitions > 0 => Ok(partitions),
-        _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::pipeline::site::SiteWrite;
 use crate::settings::ConsumerSettings;
 
 use super::tables::{self, EVENTS, LATEST, READINGS, READINGS_STATIC, SENSORS, SITES};
+use super::trial::Target;
 
 /// The inserts of one table that is written in batches of many rows.
 pub(super) struct RowStatements {
@@ -72,6 +73,15 @@ impl Statements {
         match batch.stream() {
             Stream::Readings => &self.readings,
             Stream::Events => &self.events,
+        }
+    }
+
+    /// Returns how many replicas must have what is written.
+    pub(super) fn consistency(&self, target: Target) -> Consistency {
+        match target {
+            Target::Rows(Stream::Readings) => self.readings.consistency,
+            Target::Rows(Stream::Events) => self.events.consistency,
+            Target::Site => self.latest_consistency,
         }
     }
 

@@ -187,8 +187,9 @@ impl Group {
         let now = Instant::now();
         let mut engine = self.engine();
         engine.pipeline.assign(partitions.iter().copied(), now);
+        // That partitions come does not end a doubt about the membership: librdkafka may have heard
+        // of them before the member stood still.
         self.monitor().assigned(&starts, now);
-        self.committed(now);
         let owned = engine.pipeline.partitions().len();
         drop(engine);
         self.reassigned.store(true, Ordering::Relaxed);

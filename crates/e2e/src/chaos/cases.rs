@@ -1,19 +1,16 @@
 //! The ordinary cases: one thing goes wrong under load and is healed.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures::executor::block_on;
 use localstack::Node;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Case;
 use super::member::Member;
-use super::scene::{PATIENCE, Scene};
+use super::scene::Scene;
 use crate::proxy::{Line, Proxy};
 
 /// A pause that nobody has to notice.
@@ -149,16 +146,6 @@ pub(super) const ALL: &[Case] = &[
     case("cassandra-silent", "the way to Cassandra swallows everything for 15 s", |scene| {
         through_cassandra_proxy(scene, |scene| swallow(scene, &scene.servers().cassandra_proxy))
     }),
-    case(
-        "topic-recreated",
-        "with everything stored, the topic is deleted and made anew by the next run",
-        topic_recreated,
-    ),
-    case(
-        "retention",
-        "records that are stored but not committed are deleted, and their consumer is killed",
-        retention,
-    ),
     everywhere(
         "restart-all",
         "consumer, Kafka and Cassandra are all killed and started again",
@@ -308,7 +295,7 @@ fn through_kafka_proxy(
     under_load(scene, harm)
 }
 
-fn through_cassandra_proxy(
+pub(super) fn through_cassandra_proxy(
     scene: &mut Scene<'_>,
     harm: impl FnOnce(&mut Scene<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -347,77 +334,6 @@ fn swallow(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
 pub(super) fn admin(scene: &Scene<'_>) -> Result<AdminClient<DefaultClientContext>> {
     let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS");
     Ok(ClientConfig::new().set("bootstrap.servers", servers).create()?)
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
-}
-
-/// The first run is audited before its topic goes.
-fn topic_recreated(scene: &mut Scene<'_>) -> Result<()> {
-    scene.start_consumer()?;
-    scene.start_producer()?;
-    scene.calm()?;
-    scene.stop_producer()?;
-    scene.prove()?;
-    scene.forget_proof();
-    let admin = admin(scene)?;
-    let topic = scene.trial().topic().to_owned();
-    for result in block_on(admin.delete_topics(&[&topic], &options()))? {
-        result.map_err(|(topic, code)| anyhow::anyhow!("{topic} is not deleted: {code}"))?;
-    }
-    // The next run makes the topic.
-    scene.pass_up_to(3 * MOMENT)?;
-    scene.start_producer()?;
-    scene.recover()?;
-    scene.stop_producer()
-}
-
-fn retention(scene: &mut Scene<'_>) -> Result<()> {
-    scene.start_consumer()?;
-    scene.start_producer()?;
-    scene.calm()?;
-    scene.stop_consumer(0)?;
-    // From here on nothing is committed.
-    scene.set("CONSUMER_COMMIT_INTERVAL_MS", 60_000);
-    scene.start_consumer()?;
-    scene.flow(3)?;
-    scene.stop_producer()?;
-    let acknowledged = scene.trial().report()?.acknowledged;
-    scene.until("all is stored", PATIENCE, |scene| Ok(scene.rows() >= acknowledged))?;
-    scene.kill_consumer(0)?;
-    let deleted = delete_all_records(scene)?;
-    scene.note(format!("{deleted} records deleted that had been stored but not committed"));
-    anyhow::ensure!(deleted > 0, "everything had been committed");
-    scene.set("CONSUMER_COMMIT_INTERVAL_MS", 1_000);
-    scene.start_producer()?;
-    scene.start_consumer()?;
-    scene.recover()?;
-    scene.stop_producer()
-}
-
-/// Deletes every record of the topic; returns how many of them the group had not committed.
-fn delete_all_records(scene: &Scene<'_>) -> Result<i64> {
-    let topic = scene.trial().topic();
-    let client: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS"))
-        .set("group.id", scene.trial().setting("KAFKA_CONSUMER_GROUP_ID"))
-        .create()?;
-    let (mut all, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
-    for partition in 0..12 {
-        let (_, high) = client.fetch_watermarks(topic, partition, PATIENCE)?;
-        all.add_partition_offset(topic, partition, Offset::Offset(high))?;
-        ends.insert(partition, high);
-    }
-    let committed = client.committed_offsets(all.clone(), PATIENCE)?;
-    let mut open = 0;
-    for element in committed.elements() {
-        if let Offset::Offset(offset) = element.offset() {
-            open += ends[&element.partition()] - offset;
-        }
-    }
-    block_on(admin(scene)?.delete_records(&all, &options()))?;
-    Ok(open)
 }
 
 /// The producer is stopped first: what it has not got acknowledged is not the subject here.

@@ -83,9 +83,11 @@ impl Member {
         self.lines.iter().rev().find_map(|(_, line)| line.number(field))
     }
 
-    /// Returns a number of the last progress line, if it is there.
+    /// Returns a number of the last progress line about readings, if it is there.
     pub(super) fn last_now(&self, field: &str) -> Option<f64> {
-        let mut progress = self.lines.iter().rev().filter(|(_, line)| line.message() == "progress");
+        let mut progress = self.lines.iter().rev().filter(|(_, line)| {
+            line.message() == "progress" && line.number("rows_total").is_some()
+        });
         progress.next()?.1.number(field)
     }
 

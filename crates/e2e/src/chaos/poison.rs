@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use domain::SensorKind;
+use domain::dead_letter::Reason;
 use domain::simulation::{
     AnomalySpec, FleetSpec, Rate, RunManifest, RunReport, Schedule, Simulation, TransportSpec,
 };
 use futures::executor::block_on;
+use rand::RngExt;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -35,6 +37,13 @@ pub(super) const ALL: &[Case] = &[
         play: poison,
     },
     Case {
+        name: "giant-keys",
+        about: "300 records come with keys of 900 KiB",
+        nodes: &[1],
+        heavy: false,
+        play: giant_keys,
+    },
+    Case {
         name: "poison-10000",
         about: "10 000 such records among 1 000 000 good ones, then repaired and sent again",
         nodes: &[1],
@@ -54,15 +63,37 @@ pub fn repair(record: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What is bad, by partition and offset, with the name of the reason.
-type Expected = BTreeMap<(i32, i64), String>;
+pub(super) type Expected = BTreeMap<(i32, i64), String>;
 
 fn poison(scene: &mut Scene<'_>) -> Result<()> {
-    const RECORDS: u64 = 200;
     under_load(scene, |scene| {
-        // No run has these readings, so nobody misses them.
-        let simulation = simulation(RECORDS, now_ms())?;
-        let expected = send(scene, &simulation, |_| true)?;
+        let expected = send_some(scene)?;
         await_letters(scene, &expected)
+    })
+}
+
+/// Sends 200 bad records of a run that nobody audits; returns them.
+pub(super) fn send_some(scene: &mut Scene<'_>) -> Result<Expected> {
+    const RECORDS: u64 = 200;
+    let simulation = simulation(RECORDS, now_ms())?;
+    send(scene, &simulation, None, |_| true)
+}
+
+/// The keys alone would fill the memory that a consumer is given, and they do not compress.
+fn giant_keys(scene: &mut Scene<'_>) -> Result<()> {
+    const RECORDS: u64 = 300;
+    const KEY_BYTES: usize = 900 << 10;
+    const RESIDENT_MIB_MAX: u64 = 256;
+    under_load(scene, |scene| {
+        let mut key = vec![0; KEY_BYTES];
+        rand::rng().fill(&mut key[..]);
+        let simulation = simulation(RECORDS, now_ms())?;
+        let expected = send(scene, &simulation, Some(&key), |_| true)?;
+        await_letters(scene, &expected)?;
+        let resident_mib = scene.consumers()[0].resident_peak_kib()? / 1_024;
+        scene.note(format!("resident {resident_mib} MiB at most"));
+        ensure!(resident_mib <= RESIDENT_MIB_MAX, "more than {RESIDENT_MIB_MAX} MiB resident");
+        Ok(())
     })
 }
 
@@ -71,7 +102,7 @@ fn poison_10000(scene: &mut Scene<'_>) -> Result<()> {
     create_topic(scene)?;
     let span_ms = i64::try_from(READINGS * 1_000 / RATE)?;
     let simulation = simulation(READINGS, now_ms() - span_ms)?;
-    let expected = send(scene, &simulation, |index| index % DAMAGED_EVERY == 0)?;
+    let expected = send(scene, &simulation, None, |index| index % DAMAGED_EVERY == 0)?;
     scene.trial().store_report(&report(&simulation, scene.trial().topic())?)?;
     scene.start_consumer()?;
     await_letters(scene, &expected)?;
@@ -142,10 +173,12 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// Sends all readings of a run, some of them damaged, each sort in turn; returns what is bad.
+/// Sends all readings of a run, some of them damaged, each sort in turn, or all with a key that is
+/// too large; returns what is bad.
 fn send(
     scene: &mut Scene<'_>,
     simulation: &Simulation,
+    giant_key: Option<&[u8]>,
     is_bad: impl Fn(u64) -> bool,
 ) -> Result<Expected> {
     let producer: BaseProducer<Deliveries> = ClientConfig::new()
@@ -162,15 +195,19 @@ fn send(
         let reading = simulation.reading(index);
         let mut value = Vec::new();
         simulation.encode(&reading, &mut value);
-        let bad = is_bad(index).then(|| sorts.next()).flatten();
-        if let Some(damage) = bad {
+        let mut reason = giant_key.map(|_| Reason::TooLarge.name());
+        if giant_key.is_none()
+            && is_bad(index)
+            && let Some(damage) = sorts.next()
+        {
             value = damage.apply(&value);
+            reason = Some(damage.reason.name());
         }
         let partition = partitions[fleet.site_number_of(reading.sensor)];
-        let reason = Box::new(bad.map(|damage| damage.reason.name()));
+        let (reason, site_id) = (Box::new(reason), &fleet.site_of(reading.sensor).id);
         let mut record = BaseRecord::with_opaque_to(scene.trial().topic(), reason)
             .partition(partition.cast_signed())
-            .key(&fleet.site_of(reading.sensor).id)
+            .key(giant_key.unwrap_or(site_id.as_bytes()))
             .payload(&value);
         while let Err((error, refused)) = producer.send(record) {
             let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
@@ -187,7 +224,7 @@ fn send(
 }
 
 /// Waits until there are as many dead letters as there should be, and compares each.
-fn await_letters(scene: &mut Scene<'_>, expected: &Expected) -> Result<()> {
+pub(super) fn await_letters(scene: &mut Scene<'_>, expected: &Expected) -> Result<()> {
     let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS").to_owned();
     let topic = scene.trial().setting("KAFKA_DLQ_TOPIC_NAME").to_owned();
     let mut found = Vec::new();

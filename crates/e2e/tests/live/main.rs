@@ -5,6 +5,7 @@
 mod a_backlog_is_drained_fast;
 mod a_clean_stop_loses_and_repeats_nothing;
 mod a_topic_may_grow;
+mod commits_are_confirmed;
 mod consumers_share_the_partitions;
 mod dead_letters_can_be_sent_back;
 mod events_are_stored;
@@ -26,5 +27,6 @@ mod the_benchmark_measures;
 mod up_leaves_nothing_behind;
 mod up_takes_every_setting;
 mod what_cannot_be_read_is_named;
+mod what_refuses_every_row_blames_none;
 mod what_strangers_write_is_shown;
 mod windows_survive_kills;

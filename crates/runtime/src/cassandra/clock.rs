@@ -1,19 +1,14 @@
 //! The clock of this machine, held against that of a node: nodes decide when rows expire.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use scylla::client::session::Session;
 use scylla::value::CqlTimestamp;
-use tokio::time::sleep;
 use tracing::warn;
 
 use super::ATTEMPT_INTERVAL;
 use crate::clock::{CheckedClock, ClockDifference};
 use crate::shutdown::Shutdown;
-
-/// Time between two comparisons.
-const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Asks a node for the time of day, in epoch milliseconds.
 async fn node_time_ms(session: &Session) -> Option<i64> {
@@ -58,21 +53,6 @@ pub async fn await_agreement(
         warn!("cassandra does not say what time it is, trying again");
         if shutdown.stopped_within(ATTEMPT_INTERVAL).await {
             return Ok(None);
-        }
-    }
-}
-
-/// Compares the clocks every ten seconds; returns when they differ too much. An outage is no
-/// answer, and no difference.
-pub async fn watch<C>(
-    current: impl Fn() -> Arc<C>,
-    session: impl Fn(&C) -> &Session,
-    clock: &CheckedClock,
-) -> ClockDifference {
-    loop {
-        sleep(INTERVAL).await;
-        if let Err(difference) = compare(session(&current()), clock).await {
-            return difference;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Commits offsets on a thread of its own: one commit at a time, each with a known end.
 //!
-//! librdkafka's asynchronous commit tells nobody how it ended, and its synchronous one would hold
-//! up polling.
+//! librdkafka's asynchronous commit ends in a callback, for which somebody has to poll, and nobody
+//! does while partitions are handed over; its synchronous one would hold up polling. The latter
+//! fails if any partition of the commit does.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -1,6 +1,9 @@
 //! What every member of a consumer group does the same way: its configuration, where partitions
 //! start, records that do not follow each other, and the errors that it waits out.
 
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -24,8 +27,9 @@ use crate::settings::{Reader, Setting};
 const FETCH_BYTES_MAX: u32 = 64 * 1024;
 /// Longest time between two reports of librdkafka, which say where partitions end.
 const STATISTICS_INTERVAL_MAX: Duration = Duration::from_secs(5);
-/// How often Kafka is asked where partitions start before that is left to librdkafka.
-const START_ATTEMPTS: usize = 3;
+/// How long Kafka is asked where partitions start before that is left to librdkafka. The member
+/// does nothing else meanwhile.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Reads how long a member may be silent.
 pub fn read_session_timeout_ms(reader: &mut Reader) -> u32 {
@@ -107,19 +111,21 @@ pub fn start_offsets<C: ConsumerContext>(
     partitions: &[i32],
     reset: OffsetReset,
 ) -> Vec<(i32, Option<u64>)> {
+    let deadline = Instant::now() + START_TIMEOUT;
     let ask = || -> KafkaResult<Vec<(i32, Option<u64>)>> {
-        let committed = committed(consumer, topic, partitions)?;
+        let committed = committed(consumer, topic, partitions, deadline)?;
         let mut starts = Vec::with_capacity(partitions.len());
         let mut is_known_group = None;
         for (partition, offset) in committed {
             let start = if let Some(offset) = offset {
                 offset
             } else {
-                let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
+                let (low, high) =
+                    consumer.fetch_watermarks(topic, partition, request_timeout(deadline))?;
                 let from_the_end = reset == OffsetReset::Latest && {
                     let is_known = match is_known_group {
                         Some(is_known) => is_known,
-                        None => *is_known_group.insert(has_committed(consumer, topic)?),
+                        None => *is_known_group.insert(has_committed(consumer, topic, deadline)?),
                     };
                     !is_known
                 };
@@ -129,7 +135,7 @@ pub fn start_offsets<C: ConsumerContext>(
         }
         Ok(starts)
     };
-    for _ in 0..START_ATTEMPTS {
+    while Instant::now() < deadline {
         match ask() {
             Ok(starts) => return starts,
             Err(error) => warn!("kafka does not say where partitions start, asking again: {error}"),
@@ -138,17 +144,25 @@ pub fn start_offsets<C: ConsumerContext>(
     partitions.iter().map(|partition| (*partition, None)).collect()
 }
 
+/// Returns the longest wait for an answer that may still come in time.
+fn request_timeout(deadline: Instant) -> Duration {
+    // Without any, a request would not even be sent.
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.clamp(Duration::from_millis(100), REQUEST_TIMEOUT)
+}
+
 /// Returns what the group has committed for partitions.
 fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partitions: &[i32],
+    deadline: Instant,
 ) -> KafkaResult<Vec<(i32, Option<u64>)>> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
-    let committed = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
+    let committed = consumer.committed_offsets(asked, request_timeout(deadline))?;
     let mut offsets = Vec::with_capacity(partitions.len());
     for element in committed.elements_for_topic(topic) {
         element.error()?;
@@ -159,12 +173,16 @@ fn committed<C: ConsumerContext>(
 }
 
 /// Tells whether the group has ever committed anything for the topic.
-fn has_committed<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<bool> {
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+fn has_committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    deadline: Instant,
+) -> KafkaResult<bool> {
+    let metadata = consumer.fetch_metadata(Some(topic), request_timeout(deadline))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let partitions = found.map_or(&[][..], |found| found.partitions());
     let partitions: Vec<i32> = partitions.iter().map(MetadataPartition::id).collect();
-    let committed = committed(consumer, topic, &partitions)?;
+    let committed = committed(consumer, topic, &partitions, deadline)?;
     Ok(committed.iter().any(|(_, offset)| offset.is_some()))
 }
 
@@ -191,6 +209,25 @@ pub fn unassign<C: ConsumerContext>(
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
         RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+    }
+}
+
+/// Closes the client of a member, by which it leaves the group.
+///
+/// While brokers do not answer the client waits for them, a minute or for good. It is left to that
+/// at the deadline: the group then notices after the session timeout that the member is gone.
+pub fn close<C: ConsumerContext + 'static>(consumer: Arc<BaseConsumer<C>>, deadline: Instant) {
+    let (sender, closed) = sync_channel(1);
+    let close = move || {
+        drop(consumer);
+        // Nobody waits any more if it took too long.
+        let _late = sender.send(());
+    };
+    // Where there is no thread for it, the client is closed here and now.
+    let _thread = thread::Builder::new().name("close".into()).spawn(close);
+    let left = deadline.saturating_duration_since(Instant::now());
+    if let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(left) {
+        warn!("kafka did not confirm in time that this member leaves the group, leaving anyway");
     }
 }
 
