@@ -34,8 +34,9 @@ pub(crate) struct Engine {
     done_sender: SyncSender<Result<Done, JoinError>>,
     done: Receiver<Result<Done, JoinError>>,
     fatal: Option<ConsumerError>,
-    /// Since when no dead letter could be written, and why the latest could not.
-    undelivered: Option<(Instant, String)>,
+    /// Since when dead letters wait of which none was written, and why the latest was not.
+    undelivered_since: Option<Instant>,
+    delivery_error: Option<String>,
     progressed: bool,
     cassandra_was_away: bool,
     rejections: Complaint,
@@ -63,7 +64,8 @@ impl Engine {
             done_sender,
             done,
             fatal: None,
-            undelivered: None,
+            undelivered_since: None,
+            delivery_error: None,
             progressed: false,
             cassandra_was_away: false,
             rejections: Complaint::default(),
@@ -160,6 +162,10 @@ impl Engine {
         self.pipeline.set_time_to_live(self.sink.time_to_live(self.stream));
         self.pipeline.tick(now);
         self.dispatch(now);
+        match self.pipeline.dead_letter_bytes() {
+            0 => self.undelivered_since = None,
+            _ => _ = self.undelivered_since.get_or_insert(now),
+        }
         let away = self.pipeline.is_cassandra_away();
         if away != self.cassandra_was_away {
             self.cassandra_was_away = away;
@@ -197,14 +203,13 @@ impl Engine {
             Outcome::Durable => {
                 self.progressed = true;
                 if is_dead_letter {
-                    self.undelivered = None;
+                    (self.undelivered_since, self.delivery_error) = (None, None);
                 }
                 Ended::Durable
             }
             Outcome::Failed(error) if is_dead_letter => {
                 self.failures.raise(|| warn!("dead letter not written, trying again: {error}"));
-                let since = self.undelivered.take().map_or(now, |(since, _)| since);
-                self.undelivered = Some((since, error));
+                self.delivery_error = Some(error);
                 Ended::Failed
             }
             Outcome::Failed(error) => {
@@ -223,8 +228,9 @@ impl Engine {
 
     /// Returns what keeps dead letters from their topic, if that has lasted for `longest`.
     pub(crate) fn impediment(&self, now: Instant, longest: Duration) -> Option<String> {
-        let (since, error) = self.undelivered.as_ref()?;
-        let age = now.saturating_duration_since(*since);
+        // The client holds on to what it cannot send, so that a failure may come late.
+        let age = now.saturating_duration_since(self.undelivered_since?);
+        let error = self.delivery_error.as_deref().unwrap_or("kafka acknowledges none");
         let says = || format!("no dead letter could be written for {} s: {error}", age.as_secs());
         (age >= longest).then(says)
     }

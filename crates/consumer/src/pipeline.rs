@@ -13,7 +13,6 @@ pub mod record;
 pub mod site;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::dead_letter::Reason;
@@ -23,11 +22,11 @@ use runtime::clock::TimeOfDay;
 
 use batch::RowBatch;
 use lane::Lane;
-use ledger::{NextOffset, RecordOffset};
+use ledger::NextOffset;
 use limits::Buffered;
 use outbox::Outbox;
 use record::{Content, DeadLetter, Record, Rejection};
-use site::{Known, SiteWrite};
+use site::{Known, Runs, SiteWrite};
 
 pub use limits::Limits;
 
@@ -116,8 +115,7 @@ pub struct Pipeline {
     buffered: Buffered,
     dead_letter_bytes: usize,
     known: Known,
-    /// The run of the latest reading: one copy of its id serves many sensors.
-    run: Arc<str>,
+    runs: Runs,
     random: SmallRng,
 }
 
@@ -137,7 +135,7 @@ impl Pipeline {
             buffered: Buffered::default(),
             dead_letter_bytes: 0,
             known: Known::default(),
-            run: "".into(),
+            runs: Runs::default(),
             random: SmallRng::seed_from_u64(seed),
         }
     }
@@ -185,12 +183,15 @@ impl Pipeline {
     /// bounds of `time`.
     pub fn accept(&mut self, record: &Record<'_>, now: Instant, time: TimeOfDay) -> Accepted {
         let Record { partition, offset, .. } = *record;
-        if !self.receive(partition, offset) {
-            return Accepted::Ignored;
+        if self.lanes.get(&partition).is_some_and(|lane| lane.ledger.is_behind(offset)) {
+            self.restart(partition);
         }
         let Some(lane) = self.lanes.get_mut(&partition) else {
             return Accepted::Ignored;
         };
+        if !lane.receive(offset) {
+            return Accepted::Ignored;
+        }
         let content = match Content::decode(record) {
             Ok(content) => content,
             Err(error) => {
@@ -209,28 +210,12 @@ impl Pipeline {
             lane.ledger.complete(offset);
             return Accepted::Expired { ts_ms: content.ts_ms(), time_to_live };
         }
-        if let Content::Reading(reading) = &content
-            && *self.run != *reading.run
-        {
-            self.run = reading.run.as_ref().into();
-        }
         self.buffered += RowBatch::cost(record);
-        let full = lane.add(record, &content, &self.run, &mut self.known, &self.limits, now);
+        let full = lane.add(record, &content, &mut self.known, &mut self.runs, &self.limits, now);
         if let Some(batch) = full {
             self.cassandra.push(ticket(partition, lane), Write::Rows(batch));
         }
         Accepted::Row
-    }
-
-    /// Notes that a record came in; returns false if it is not ours or was seen before.
-    fn receive(&mut self, partition: i32, offset: RecordOffset) -> bool {
-        let Some(lane) = self.lanes.get_mut(&partition) else {
-            return false;
-        };
-        if lane.ledger.is_behind(offset) {
-            self.restart(partition);
-        }
-        self.lanes.get_mut(&partition).is_some_and(|lane| lane.receive(offset))
     }
 
     /// Starts a partition once more whose offsets went back: it was truncated, or its topic was

@@ -15,7 +15,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use runtime::Shutdown;
 use runtime::health::Health;
 use runtime::kafka::Complaint;
-use runtime::kafka::member::{Jump, Member, close, judge_jump, outlive, partitions_of, refetch};
+use runtime::kafka::member::{
+    Jump, Member, close, judge_jump, look_for_topic, outlive, partitions_of, refetch,
+};
 use runtime::kafka::monitor::{self, Finding};
 use runtime::kafka::probe::{Probed, Prober};
 use tokio::runtime::Handle;
@@ -128,6 +130,7 @@ impl Source {
         let positions = context.engine().positions();
         let mut monitor = context.monitor();
         monitor.observe(positions, self.blocked_since.is_none(), now);
+        look_for_topic(&self.consumer, &mut monitor, context.topic(), now);
         for Probed { partition, offset, finding } in self.prober.found() {
             if monitor.probed(partition, offset, &finding, now) {
                 info!(partition, offset, "the next record can be read, fetching it again");

@@ -11,7 +11,7 @@ use super::batch::RowBatch;
 use super::ledger::{Ledger, NextOffset, RecordOffset};
 use super::limits::Buffered;
 use super::record::{Content, Record};
-use super::site::{Known, SiteNews, SiteWrite};
+use super::site::{Known, Runs, SiteNews, SiteWrite};
 use super::{Epoch, Limits};
 
 /// Entries of `due` that may be stale beside one for each open batch.
@@ -106,18 +106,18 @@ impl Lane {
         &mut self,
         record: &Record<'_>,
         content: &Content<'_>,
-        run: &Arc<str>,
         known: &mut Known,
+        runs: &mut Runs,
         limits: &Limits,
         now: Instant,
     ) -> Option<RowBatch> {
         let (site_id, bucket_ms) = (content.site_id(), content.bucket_ms());
-        if !self.sites.contains_key(site_id) {
-            self.sites.insert(site_id.into(), Site::default());
-        }
-        let site = self.sites.get_mut(site_id)?;
+        let site = match self.sites.get_mut(site_id) {
+            Some(site) => site,
+            None => self.sites.entry(site_id.into()).or_default(),
+        };
         if let Content::Reading(reading) = content {
-            self.news += site.news.note(reading, record.offset, run, known);
+            self.news += site.news.note(reading, record.offset, known, runs);
         }
 
         let found = site.open.iter().position(|batch| batch.bucket_ms() == bucket_ms);
@@ -280,7 +280,7 @@ mod tests {
         };
         let content = Content::decode(&record).unwrap();
         assert!(lane.receive(record.offset));
-        lane.add(&record, &content, &"r".into(), known, &LIMITS, now);
+        lane.add(&record, &content, known, &mut Runs::default(), &LIMITS, now);
     }
 
     #[test]

@@ -122,8 +122,8 @@ impl SiteNews {
         &mut self,
         reading: &Reading<'_>,
         offset: RecordOffset,
-        run: &Arc<str>,
         known: &mut Known,
+        runs: &mut Runs,
     ) -> usize {
         // Most readings are of a sensor that was heard of since the last write.
         if self.place != Some(reading.location) {
@@ -140,7 +140,7 @@ impl SiteNews {
                 value: reading.value,
                 kind: reading.kind,
                 status: reading.status,
-                run: Arc::clone(run),
+                run: runs.share(&reading.run),
                 seq: reading.seq,
                 offset,
                 unregistered,
@@ -158,8 +158,8 @@ impl SiteNews {
             latest.status = reading.status;
             latest.seq = reading.seq;
             latest.offset = offset;
-            if !Arc::ptr_eq(&latest.run, run) {
-                latest.run = Arc::clone(run);
+            if *latest.run != *reading.run {
+                latest.run = runs.share(&reading.run);
             }
         }
         0
@@ -201,6 +201,34 @@ impl SiteNews {
     }
 }
 
+/// The runs that readings came from lately: one copy of an id serves many sensors.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runs {
+    ids: Vec<Arc<str>>,
+    /// Which one goes next, when another comes.
+    oldest: usize,
+}
+
+impl Runs {
+    /// Most runs at once: beyond it each id is copied more often, which costs time alone.
+    const MAX: usize = 16;
+
+    /// Returns the shared copy of an id.
+    fn share(&mut self, id: &str) -> Arc<str> {
+        if let Some(known) = self.ids.iter().find(|known| ***known == *id) {
+            return Arc::clone(known);
+        }
+        let copy = Arc::from(id);
+        if self.ids.len() < Self::MAX {
+            self.ids.push(Arc::clone(&copy));
+        } else {
+            self.ids[self.oldest] = Arc::clone(&copy);
+            self.oldest = (self.oldest + 1) % Self::MAX;
+        }
+        copy
+    }
+}
+
 /// Sensors and sites that the registry has been told of; bounded, and telling it twice does no
 /// harm.
 #[derive(Clone, Debug, Default)]
@@ -239,5 +267,22 @@ impl Known {
     pub(super) fn forget(&mut self) {
         self.sensors.clear();
         self.sites.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_copy_as_long_as_few_runs_are_about() {
+        let mut runs = Runs::default();
+        let first = runs.share("0");
+        for id in 1..Runs::MAX {
+            runs.share(&id.to_string());
+            assert!(Arc::ptr_eq(&first, &runs.share("0")));
+        }
+        runs.share("one more");
+        assert_eq!((runs.ids.len(), runs.share("0")), (Runs::MAX, "0".into()));
     }
 }

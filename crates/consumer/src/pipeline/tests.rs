@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::ledger::RecordOffset;
 use super::record::Stream;
 use super::*;
 

@@ -8,9 +8,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 
-use super::Case;
 use super::member::Member;
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
+use super::{Case, letters};
 use crate::proxy::{Line, Proxy};
 
 /// A pause that nobody has to notice.
@@ -146,6 +146,11 @@ pub(super) const ALL: &[Case] = &[
     case("cassandra-silent", "the way to Cassandra swallows everything for 15 s", |scene| {
         through_cassandra_proxy(scene, |scene| swallow(scene, &scene.servers().cassandra_proxy))
     }),
+    case(
+        "every-row-refused",
+        "the table is altered so that Cassandra refuses every row, and back",
+        every_row_refused,
+    ),
     everywhere(
         "restart-all",
         "consumer, Kafka and Cassandra are all killed and started again",
@@ -334,6 +339,27 @@ fn swallow(scene: &mut Scene<'_>, proxy: &Proxy) -> Result<()> {
 pub(super) fn admin(scene: &Scene<'_>) -> Result<AdminClient<DefaultClientContext>> {
     let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS");
     Ok(ClientConfig::new().set("bootstrap.servers", servers).create()?)
+}
+
+/// Twenty years from now are past what Cassandra can express in the format that it writes.
+fn every_row_refused(scene: &mut Scene<'_>) -> Result<()> {
+    const REFUSAL: &str = "cassandra refuses every write to readings";
+    let alter = |scene: &Scene<'_>, time_to_live_s: u32| {
+        let set = format!("ALTER TABLE readings WITH default_time_to_live = {time_to_live_s}");
+        scene.trial().database()?.execute(&set)
+    };
+    under_load(scene, |scene| {
+        alter(scene, 20 * 365 * 86_400)?;
+        scene.await_refusal(REFUSAL, PATIENCE)?;
+        // Nor does another one begin.
+        scene.start_consumer()?;
+        scene.await_refusal(REFUSAL, PATIENCE)?;
+        alter(scene, 86_400)?;
+        let servers = scene.trial().setting("KAFKA_BOOTSTRAP_SERVERS");
+        let letters = letters::read(servers, scene.trial().dead_letter_topic())?;
+        anyhow::ensure!(letters.is_empty(), "{} records were blamed", letters.len());
+        scene.start_consumer()
+    })
 }
 
 /// The producer is stopped first: what it has not got acknowledged is not the subject here.

@@ -22,6 +22,12 @@ pub(super) const ALL: &[Case] = &[
         false,
         dead_letter_topic_deleted,
     ),
+    case(
+        "topic-deleted",
+        "with everything stored, the topic is deleted, and made again much later",
+        false,
+        topic_deleted,
+    ),
     case("commits-refused", "Kafka refuses all commits for a minute", false, commits_refused),
     case("kafka-away-5min", "Kafka is away for five minutes", true, kafka_away),
 ];
@@ -105,16 +111,35 @@ fn dead_letter_topic_deleted(scene: &mut Scene<'_>) -> Result<()> {
     })
 }
 
-/// A topic that wants more replicas in sync than it has takes nothing; offsets are kept in one.
+/// The first run is audited before its topic goes.
+fn topic_deleted(scene: &mut Scene<'_>) -> Result<()> {
+    let endpoint = Endpoint::of_the_consumer(scene)?;
+    scene.start_consumer()?;
+    scene.start_producer()?;
+    scene.calm()?;
+    scene.stop_producer()?;
+    scene.prove()?;
+    scene.forget_proof();
+    topics::delete_topic(scene, scene.trial().topic())?;
+    let missing = format!("the topic `{}` has not existed for", scene.trial().topic());
+    endpoint.await_unwell(scene, &missing)?;
+    // The next run makes the topic.
+    scene.start_producer()?;
+    scene.recover()?;
+    endpoint.await_well(scene)?;
+    scene.stop_producer()
+}
+
+/// Offsets are records of a topic, and a topic can be told to take small ones only.
 fn commits_refused(scene: &mut Scene<'_>) -> Result<()> {
     const SPAN: Duration = Duration::from_mins(1);
     let endpoint = Endpoint::of_the_consumer(scene)?;
     under_load(scene, |scene| {
         let since = Instant::now();
-        want_replicas_of_offsets(scene, "2")?;
+        limit_offsets(scene, "1")?;
         let unwell = endpoint.await_unwell(scene, "commit");
         let passed = scene.pass(SPAN.saturating_sub(since.elapsed()));
-        want_replicas_of_offsets(scene, "1")?;
+        limit_offsets(scene, "1048588")?;
         unwell.and(passed)?;
         let refused = scene.consumers()[0].last_now("commit_failures_total").unwrap_or(0.0);
         ensure!(refused > 0.0, "no commit was refused");
@@ -123,9 +148,10 @@ fn commits_refused(scene: &mut Scene<'_>) -> Result<()> {
     })
 }
 
-fn want_replicas_of_offsets(scene: &Scene<'_>, replicas: &str) -> Result<()> {
+/// Sets the most bytes that a record of an offset may have.
+fn limit_offsets(scene: &Scene<'_>, bytes_max: &str) -> Result<()> {
     let topic = ResourceSpecifier::Topic("__consumer_offsets");
-    let config = AlterConfig::new(topic).set("min.insync.replicas", replicas);
+    let config = AlterConfig::new(topic).set("max.message.bytes", bytes_max);
     // All other settings of the topic go back to their defaults, but for these two.
     let config = config.set("cleanup.policy", "compact").set("segment.bytes", "104857600");
     for result in block_on(admin(scene)?.alter_configs([&config], &AdminOptions::new()))? {

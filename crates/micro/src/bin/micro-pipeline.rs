@@ -28,10 +28,11 @@ struct Ready {
     value: Vec<u8>,
 }
 
-fn records() -> Vec<Ready> {
+/// Returns the records of one run.
+fn records(run: &str) -> Vec<Ready> {
     let rate = Rate::per_second_milli(3_500_000).expect("above 0");
     let simulation = Simulation::new(RunManifest {
-        run: "20261121T013321-9f3a".into(),
+        run: run.to_owned(),
         seed: 42,
         fleet: FleetSpec { sensors: 5_000, kinds: SensorKind::ALL.to_vec() },
         schedule: Schedule::constant(START_MS, rate),
@@ -63,9 +64,22 @@ fn limits() -> Limits {
     }
 }
 
-/// Decoding, grouping by Cassandra partition and the books; every write succeeds at once.
 fn grouping(criterion: &mut Criterion) {
-    let records = records();
+    let records = records("20261121T013321-9f3a");
+    group_all(criterion, "grouping", &records);
+}
+
+/// The same with two runs that send at once.
+fn grouping_two_runs(criterion: &mut Criterion) {
+    let mut records = records("20261121T013321-9f3a");
+    for (place, other) in records.iter_mut().zip(self::records("20261121T013322-07b1")).step_by(2) {
+        *place = other;
+    }
+    group_all(criterion, "grouping two runs", &records);
+}
+
+/// Decoding, grouping by Cassandra partition and the books; every write succeeds at once.
+fn group_all(criterion: &mut Criterion, name: &str, records: &[Ready]) {
     let (now, time) = (Instant::now(), TimeOfDay::exactly(START_MS));
     let mut pipeline = Pipeline::new(limits(), None, 1);
     pipeline.assign(0..PARTITIONS.cast_signed(), now);
@@ -73,7 +87,7 @@ fn grouping(criterion: &mut Criterion) {
     let mut all = records.iter().cycle();
     let mut group = criterion.benchmark_group("pipeline");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("grouping", |bencher| {
+    group.bench_function(name, |bencher| {
         bencher.iter(|| {
             let Ready { partition, key, value } = all.next().expect("a cycle has no end");
             let offset = &mut offsets[partition.unsigned_abs() as usize];
@@ -115,5 +129,5 @@ fn ledger(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, grouping, ledger);
+criterion_group!(benches, grouping, grouping_two_runs, ledger);
 criterion_main!(benches);

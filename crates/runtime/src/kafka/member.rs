@@ -27,6 +27,8 @@ use crate::settings::{Reader, Setting};
 const FETCH_BYTES_MAX: u32 = 64 * 1024;
 /// Longest time between two reports of librdkafka, which say where partitions end.
 const STATISTICS_INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for whether a topic exists: the member does nothing else meanwhile.
+const TOPIC_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long Kafka is asked where partitions start before that is left to librdkafka. The member
 /// does nothing else meanwhile.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
@@ -304,9 +306,35 @@ pub fn outlive(
     if is_about_records(&error) {
         monitor.suspect(Instant::now());
     }
+    if is_missing(error.rdkafka_error_code()) {
+        monitor.topic_is_missing(Instant::now());
+    }
     let (details, advice) = (monitor.latest_error(), advice(&error));
     complaint.raise(|| warn!(details, advice, "kafka reports an error, trying again: {error}"));
     Ok(())
+}
+
+fn is_missing(code: Option<RDKafkaErrorCode>) -> bool {
+    matches!(code, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic))
+}
+
+/// Asks whether a topic that was said to be missing is there again.
+pub fn look_for_topic<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    monitor: &mut Monitor,
+    topic: &str,
+    now: Instant,
+) {
+    if !monitor.has_to_look_for_topic(now) {
+        return;
+    }
+    let metadata = consumer.fetch_metadata(Some(topic), TOPIC_LOOK_TIMEOUT);
+    if let Ok(metadata) = metadata
+        && let [found] = metadata.topics()
+        && found.error().is_none()
+    {
+        monitor.topic_was_found();
+    }
 }
 
 /// Returns what to do about an error, where that is not in its name.

@@ -16,6 +16,8 @@ pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(30);
 pub const OUTSIDE_GROUP_MAX: Duration = Duration::from_mins(1);
 /// Time between two looks into the same partition.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between two looks for a topic that does not exist.
+const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long after an error about records a gap between offsets is not taken on trust.
 const SUSPICION: Duration = Duration::from_mins(2);
 
@@ -99,6 +101,9 @@ pub struct Monitor {
     outside_since: Option<Instant>,
     uncommitted_since: Option<Instant>,
     commit_error: Option<String>,
+    /// Since when the topic is said not to exist, and when that was last asked.
+    missing_since: Option<Instant>,
+    asked: Option<Instant>,
     /// Latest error that was reported, which may be why a member stays outside of its group.
     reported: Option<String>,
     suspicious_until: Option<Instant>,
@@ -114,6 +119,8 @@ impl Monitor {
             outside_since: Some(now),
             uncommitted_since: None,
             commit_error: None,
+            missing_since: None,
+            asked: None,
             reported: None,
             suspicious_until: None,
         }
@@ -272,6 +279,29 @@ impl Monitor {
         self.partitions.get(&partition)?.position
     }
 
+    /// Notes that Kafka says the topic does not exist.
+    pub fn topic_is_missing(&mut self, now: Instant) {
+        self.missing_since.get_or_insert(now);
+    }
+
+    /// Notes that it does exist.
+    pub fn topic_was_found(&mut self) {
+        (self.missing_since, self.asked) = (None, None);
+    }
+
+    /// Tells, every ten seconds, whether to ask if the topic is there again: a member that has no
+    /// partition would never hear of it.
+    pub fn has_to_look_for_topic(&mut self, now: Instant) -> bool {
+        let is_due = self
+            .asked
+            .is_none_or(|asked| now.saturating_duration_since(asked) >= TOPIC_LOOK_INTERVAL);
+        let has_to = self.missing_since.is_some() && is_due;
+        if has_to {
+            self.asked = Some(now);
+        }
+        has_to
+    }
+
     /// Notes that a commit is on its way.
     pub fn commit_sent(&mut self, now: Instant) {
         self.uncommitted_since.get_or_insert(now);
@@ -306,6 +336,11 @@ impl Monitor {
         let unreachable = age(self.unreachable_since);
         if unreachable >= UNHEALTHY_AFTER {
             return Some(format!("no broker has been reachable for {} s", unreachable.as_secs()));
+        }
+        let missing = age(self.missing_since);
+        if missing >= UNHEALTHY_AFTER {
+            let (topic, missing_s) = (&self.topic, missing.as_secs());
+            return Some(format!("the topic `{topic}` has not existed for {missing_s} s"));
         }
         let outside = age(self.outside_since);
         if outside >= OUTSIDE_GROUP_MAX {

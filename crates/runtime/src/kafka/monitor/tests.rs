@@ -140,3 +140,18 @@ fn the_lag_of_an_empty_partition_is_none_of_the_others_business() {
     monitor.revoked(&[0, 1]);
     assert_eq!(monitor.lag(|_| Some(7)), None, "of nothing");
 }
+
+#[test]
+fn a_topic_that_is_gone_is_named_until_it_is_found() {
+    let start = Instant::now();
+    let mut monitor = watching(0, 0, start);
+    assert!(!monitor.has_to_look_for_topic(start), "nobody misses it");
+    monitor.topic_is_missing(start);
+    monitor.topic_is_missing(start + SECOND);
+    assert!(monitor.has_to_look_for_topic(start + SECOND));
+    assert!(!monitor.has_to_look_for_topic(start + 2 * SECOND), "not again so soon");
+    let why = monitor.impediment(start + UNHEALTHY_AFTER).unwrap();
+    assert_eq!(why, "the topic `readings` has not existed for 30 s");
+    monitor.topic_was_found();
+    assert_eq!(monitor.impediment(start + UNHEALTHY_AFTER), None);
+}
