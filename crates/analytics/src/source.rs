@@ -62,6 +62,7 @@ pub(crate) fn serve(
         prober,
         watched: Instant::now(),
         complaint: Complaint::default(),
+        refusals: Complaint::default(),
     };
     let outcome = source.run(shutdown, health);
     let left = source.leave(settings.shutdown_grace);
@@ -91,6 +92,7 @@ struct Source {
     prober: Prober,
     watched: Instant,
     complaint: Complaint,
+    refusals: Complaint,
 }
 
 impl Source {
@@ -155,7 +157,7 @@ impl Source {
                 context.monitor().commit_ended(None);
             }
             if let Some(error) = committer.take_failure() {
-                warn!("commit failed, trying again: {error}");
+                self.refusals.raise(|| warn!("commit failed, trying again: {error}"));
                 context.monitor().commit_ended(Some(error.to_string()));
                 engine.repeat_commits();
             }

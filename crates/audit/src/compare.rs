@@ -1,6 +1,7 @@
 //! Decides about one row: whether a run made it, and whether it holds what that run computes.
 
-use std::fmt::Display;
+mod differences;
+
 use std::iter;
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use domain::simulation::{FateCounts, RunReport, SimulatedReading, Simulation};
 use domain::write_timestamp;
 
 use crate::bitmap::Bitmap;
+pub(crate) use crate::compare::differences::{Differences, Mismatch};
 
 /// How far ahead of this machine's clock a producer's may be.
 const CLOCK_ALLOWANCE_MS: i64 = 5_000;
@@ -49,12 +51,35 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
+    /// Makes that of a row with the event time `ts_ms`, of which `left_s` were left when it was
+    /// read; the rows of the table are kept for `time_to_live_ms`, 0 for good.
+    pub(crate) fn new(
+        ts_ms: i64,
+        time_to_live_ms: i64,
+        read_at_ms: i64,
+        left_s: Option<i32>,
+    ) -> Self {
+        Self {
+            expected_ms: (time_to_live_ms > 0).then_some(ts_ms.saturating_add(time_to_live_ms)),
+            found_ms: left_s.map(|left_s| read_at_ms + 1_000 * i64::from(left_s)),
+        }
+    }
+
     fn is_right(self) -> bool {
         match (self.expected_ms, self.found_ms) {
             (Some(expected_ms), Some(found_ms)) => {
                 found_ms.abs_diff(expected_ms) <= EXPIRY_ALLOWANCE_MS
             }
             (expected, found) => expected == found,
+        }
+    }
+
+    /// Adds it to the differences of a row if it is wrong.
+    pub(crate) fn compare(self, differences: &mut Differences) {
+        if !self.is_right() {
+            let [expected, found] = [self.expected_ms, self.found_ms]
+                .map(|ms| ms.map_or("never".to_owned(), |ms| ms.to_string()));
+            differences.push("expiry", &expected, &found);
         }
     }
 }
@@ -70,15 +95,6 @@ pub(crate) enum Verdict {
     Phantom(Mismatch),
     /// It has the key of the reading of that number, but other cells.
     Corrupt(u64, Mismatch),
-}
-
-/// Where a row differs from its recomputation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mismatch {
-    /// What would have been right.
-    pub(crate) expected: String,
-    /// What the row holds.
-    pub(crate) found: String,
 }
 
 /// What one run must have stored.
@@ -153,26 +169,11 @@ impl Expectation {
 
     /// Compares a row of this run, read at `now_ms`, with its recomputation.
     pub(crate) fn classify(&mut self, row: &Row<'_>, now_ms: i64) -> Verdict {
-        let phantom =
-            |expected: String, found: String| Verdict::Phantom(Mismatch { expected, found });
-        let Some(sensor) = self.sensor_number(row.sensor_id) else {
-            let sensors = self.simulation.fleet().sensors();
-            let expected = format!("one of the fleet's {sensors} sensors");
-            return phantom(expected, "a sensor that is none of them".into());
+        let sensor = self.sensor_number(row.sensor_id);
+        let index = match self.sent_reading(sensor, row.seq, now_ms) {
+            Ok(index) => index,
+            Err(mismatch) => return Verdict::Phantom(mismatch),
         };
-        let seq = u64::try_from(row.seq).ok();
-        let index = seq.and_then(|seq| self.simulation.index_of(sensor, seq));
-        let sent = self.sent_by(now_ms);
-        let Some(index) = index.filter(|index| *index < sent) else {
-            return phantom(
-                format!("one of the {sent} readings that can have been sent"),
-                index.map_or("a sequence number that none has".into(), |i| format!("reading {i}")),
-            );
-        };
-        if !is_expected(&self.report, &self.simulation, index) {
-            let expected = "no row of a reading that this producer never sends";
-            return phantom(expected.into(), format!("reading {index}"));
-        }
         let reading = self.simulation.reading(index);
         if let Some(mismatch) = self.compare_key(row, &reading) {
             return Verdict::Phantom(mismatch);
@@ -195,8 +196,68 @@ impl Expectation {
         Some(number)
     }
 
+    /// Finds the reading of a sensor by its number, or tells why the run cannot have sent it by
+    /// `now_ms`.
+    pub(crate) fn sent_reading(
+        &self,
+        sensor: Option<u64>,
+        seq: i64,
+        now_ms: i64,
+    ) -> Result<u64, Mismatch> {
+        let sensor = sensor.ok_or_else(|| self.no_such_sensor())?;
+        let seq = u64::try_from(seq).ok();
+        let index = seq.and_then(|seq| self.simulation.index_of(sensor, seq));
+        let sent = self.sent_by(now_ms);
+        let Some(index) = index.filter(|index| *index < sent) else {
+            return Err(Mismatch::new(
+                format!("one of the {sent} readings that can have been sent"),
+                index.map_or("a sequence number that none has".into(), |i| format!("reading {i}")),
+            ));
+        };
+        if is_expected(&self.report, &self.simulation, index) {
+            return Ok(index);
+        }
+        let expected = "no row of a reading that this producer never sends";
+        Err(Mismatch::new(expected, format!("reading {index}")))
+    }
+
+    /// Says that the fleet has no such sensor.
+    pub(crate) fn no_such_sensor(&self) -> Mismatch {
+        let sensors = self.simulation.fleet().sensors();
+        let expected = format!("one of the fleet's {sensors} sensors");
+        Mismatch::new(expected, "a sensor that is none of them")
+    }
+
+    /// Tells whether the run can have sent a reading of the sensor with this event time by
+    /// `now_ms`.
+    pub(crate) fn has_reading_at(&self, sensor: u64, ts_ms: i64, now_ms: i64) -> bool {
+        let skew_max_ms = self.report.manifest.transport.skew_max_ms();
+        let first = self.due_before(ts_ms.saturating_sub(skew_max_ms));
+        let end = self.due_before(ts_ms.saturating_add(skew_max_ms + 1)).min(self.sent_by(now_ms));
+        let sensors = self.simulation.fleet().sensors();
+        let ahead = (sensor + sensors - first % sensors) % sensors;
+        let mut index = first.saturating_add(ahead);
+        while index < end {
+            if self.simulation.clean_reading(index).ts_ms == ts_ms
+                && is_expected(&self.report, &self.simulation, index)
+            {
+                return true;
+            }
+            index += sensors;
+        }
+        false
+    }
+
+    /// Returns how many readings are due before a time in epoch milliseconds.
+    fn due_before(&self, time_ms: i64) -> u64 {
+        let schedule = &self.report.manifest.schedule;
+        let since_start_ms = u64::try_from(time_ms.saturating_sub(schedule.start_ms)).unwrap_or(0);
+        let last_ns = since_start_ms.saturating_mul(NS_PER_MS).checked_sub(1);
+        last_ns.map_or(0, |last_ns| schedule.due_count(last_ns))
+    }
+
     /// Returns how many readings the run can have sent: more than reported while it is under way.
-    fn sent_by(&self, now_ms: i64) -> u64 {
+    pub(crate) fn sent_by(&self, now_ms: i64) -> u64 {
         let reported = self.report.scheduled;
         if self.report.state != RunState::Running {
             return reported;
@@ -233,71 +294,16 @@ impl Expectation {
         let location @ Location { lat, lon } = fleet.site_of(reading.sensor).location();
         let measured = reading.measurement.status;
         let written = write_timestamp::reading_us(reading.ts_ms, kind, measured, value, location);
-        let same = same_number(row.value, value)
-            && row.unit == Some(unit)
-            && row.status == Some(status)
-            && same_number(row.lat, lat)
-            && same_number(row.lon, lon)
-            && row.write_timestamp_us == Some(written)
-            && row.expiry.is_right();
-        if same {
-            return None;
-        }
         let mut differences = Differences::default();
         differences.compare_number("value", value, row.value);
-        differences.compare("unit", &unit, &row.unit.unwrap_or("null"));
-        differences.compare("status", &status, &row.status.unwrap_or("null"));
+        differences.compare_cell("unit", &unit, row.unit);
+        differences.compare_cell("status", &status, row.status);
         differences.compare_number("lat", lat, row.lat);
         differences.compare_number("lon", lon, row.lon);
         // Another one lets another version of the row win, and a replay changes the row (I3).
-        let found = row.write_timestamp_us.map_or("null".to_owned(), |us| us.to_string());
-        differences.compare("write timestamp", &written.to_string(), &found);
-        if !row.expiry.is_right() {
-            let [expected, found] = [row.expiry.expected_ms, row.expiry.found_ms]
-                .map(|ms| ms.map_or("never".to_owned(), |ms| ms.to_string()));
-            differences.push("expiry", &expected, &found);
-        }
+        differences.compare_cell("write timestamp", &written, row.write_timestamp_us);
+        row.expiry.compare(&mut differences);
         differences.mismatch()
-    }
-}
-
-/// Numbers are the same by their bits: no tolerance hides a wrong conversion.
-fn same_number(found: Option<f64>, expected: f64) -> bool {
-    found.is_some_and(|found| found.to_bits() == expected.to_bits())
-}
-
-/// Collects the columns that differ.
-#[derive(Debug, Default)]
-struct Differences {
-    expected: Vec<String>,
-    found: Vec<String>,
-}
-
-impl Differences {
-    fn compare<T: PartialEq + Display>(&mut self, column: &str, expected: &T, found: &T) {
-        if expected != found {
-            self.push(column, expected, found);
-        }
-    }
-
-    fn compare_number(&mut self, column: &str, expected: f64, found: Option<f64>) {
-        if same_number(found, expected) {
-            return;
-        }
-        match found {
-            Some(found) => self.push(column, &expected, &found),
-            None => self.push(column, &expected, &"null"),
-        }
-    }
-
-    fn push(&mut self, column: &str, expected: &dyn Display, found: &dyn Display) {
-        self.expected.push(format!("{column} {expected}"));
-        self.found.push(format!("{column} {found}"));
-    }
-
-    fn mismatch(self) -> Option<Mismatch> {
-        (!self.expected.is_empty())
-            .then(|| Mismatch { expected: self.expected.join(" "), found: self.found.join(" ") })
     }
 }
 

@@ -52,31 +52,31 @@ pub enum AuditError {
     #[error("the kafka client cannot be made")]
     KafkaClient(#[source] rdkafka::error::KafkaError),
     /// The table is not there.
-    #[error(
-        "there is no table {keyspace}.readings: run infra/cassandra/init.cql, \
-         or set CASSANDRA_KEYSPACE"
-    )]
+    #[error("there is no table {table}: run infra/cassandra/init.cql, or set CASSANDRA_KEYSPACE")]
     NoTable {
-        /// The keyspace it should be in.
-        keyspace: String,
+        /// The table, with its keyspace.
+        table: String,
     },
-    /// The table is there but is another one.
-    #[error("table {keyspace}.readings is not that of infra/cassandra/init.cql: {why}")]
+    /// A table is there but is another one.
+    #[error("table {table} is not that of infra/cassandra/init.cql: {why}")]
     OtherTable {
-        /// The keyspace it is in.
-        keyspace: String,
+        /// The table, with its keyspace.
+        table: String,
         /// What differs.
         why: String,
     },
-    /// Cassandra refuses the statement that reads the table.
-    #[error("cassandra refuses to prepare the scan of {keyspace}.readings")]
+    /// Cassandra refuses the statement that reads a table.
+    #[error(
+        "cassandra refuses to prepare the scan of {table}: compare the table with \
+         infra/cassandra/init.cql"
+    )]
     Unprepared {
-        /// The keyspace.
-        keyspace: String,
+        /// The table, with its keyspace.
+        table: String,
         /// Why.
         source: Box<PrepareError>,
     },
-    /// Part of the table could not be read, whatever was tried.
+    /// Part of a table could not be read, whatever was tried.
     #[error(
         "a page of {table} could not be read in {attempts} attempts, see that enough replicas \
          are up for CASSANDRA_READ_CONSISTENCY"

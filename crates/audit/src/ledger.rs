@@ -1,16 +1,16 @@
 //! Keeps count of what was found of each run, and draws the balance.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use domain::simulation::RunReport;
 
 use crate::bitmap::Bitmap;
 use crate::compare::{Expectation, Mismatch, Row, Tally, Verdict, acknowledged_spans};
+use crate::newest::Newest;
+use crate::strangers::Strangers;
 use crate::summary::{Counts, EXAMPLES_MAX, Example, Examples, RunSummary, Summary};
-
-/// Unknown runs that are told apart; those of more have no report in any case.
-const UNKNOWN_RUNS_MAX: usize = 1_000;
+use crate::tables::TableSummary;
 
 /// What was found so far.
 #[derive(Debug)]
@@ -22,16 +22,17 @@ pub(crate) struct Ledger {
     strict: bool,
     rows: u64,
     ignored: u64,
-    unknown_runs: BTreeMap<String, u64>,
-    nameless: u64,
+    strangers: Strangers,
     examples: Examples,
 }
 
+/// What was found of one run, or of a part of it that has a report of its own.
 #[derive(Debug)]
-struct RunLedger {
+pub(crate) struct RunLedger {
     expectation: Expectation,
     // Readings with a row under their key, right or corrupt.
     seen: Bitmap,
+    newest: Newest,
     counts: Counts,
 }
 
@@ -50,8 +51,7 @@ impl Ledger {
             strict,
             rows: 0,
             ignored: 0,
-            unknown_runs: BTreeMap::new(),
-            nameless: 0,
+            strangers: Strangers::default(),
             examples: Examples::default(),
         }
     }
@@ -87,23 +87,32 @@ impl Ledger {
     }
 
     fn record_unknown_run(&mut self, row: &Row<'_>) {
-        if let Some(rows) = self.unknown_runs.get_mut(row.run) {
-            *rows += 1;
-        } else if self.unknown_runs.len() < UNKNOWN_RUNS_MAX {
-            self.unknown_runs.insert(row.run.to_owned(), 1);
-        } else {
-            self.nameless += 1;
-            return;
-        }
+        let of_this_run = self.strangers.add(row.run);
         // A run may yet turn out to be known, so each keeps examples until the end.
-        let of_this_run = self.unknown_runs[row.run];
-        if of_this_run <= EXAMPLES_MAX as u64 {
-            let mismatch = Mismatch {
-                expected: "a run that has a report".into(),
-                found: "a run that has none".into(),
-            };
+        if of_this_run.is_some_and(|rows| rows <= EXAMPLES_MAX as u64) {
+            let mismatch = Mismatch::new("a run that has a report", "a run that has none");
             self.examples.unknown_run.push(Example::of_row(row, mismatch));
         }
+    }
+
+    /// Returns all runs.
+    pub(crate) fn runs(&self) -> &[RunLedger] {
+        &self.runs
+    }
+
+    /// Returns where the parts of a run are among them; `None` if the run is not audited.
+    pub(crate) fn parts(&self, run: &str) -> Option<&[usize]> {
+        self.positions.get(run).map(Vec::as_slice)
+    }
+
+    /// Tells whether rows of runs that are not audited are left alone.
+    pub(crate) fn ignores_others(&self) -> bool {
+        self.others_ignored
+    }
+
+    /// Tells whether rows of runs without a report are phantoms.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// Draws the balance of a scan. Readings from before `required_from_ms` may have expired;
@@ -113,6 +122,7 @@ impl Ledger {
         required_from_ms: i64,
         newcomers: &BTreeSet<String>,
         settled: Option<bool>,
+        tables: Vec<TableSummary>,
         elapsed: Duration,
     ) -> Summary {
         let mut examples = self.examples;
@@ -123,14 +133,8 @@ impl Ledger {
             totals.add(&run.counts);
             runs.push(run);
         }
-        let mut strangers = self.nameless;
-        for (run, rows) in &self.unknown_runs {
-            if newcomers.contains(run) {
-                totals.later += rows;
-            } else {
-                strangers += rows;
-            }
-        }
+        let (strangers, later) = self.strangers.count(newcomers);
+        totals.later += later;
         *(if self.strict { &mut totals.phantom } else { &mut totals.foreign }) += strangers;
         examples.adopt_unknown_runs(newcomers, self.strict);
         Summary {
@@ -141,6 +145,7 @@ impl Ledger {
             elapsed_s: elapsed.as_secs_f64(),
             runs,
             examples,
+            tables,
         }
     }
 }
@@ -150,22 +155,39 @@ impl RunLedger {
         Self {
             expectation: Expectation::new(report),
             seen: Bitmap::default(),
+            newest: Newest::default(),
             counts: Counts::default(),
         }
     }
 
+    /// Returns what the run must have stored.
+    pub(crate) fn expectation(&self) -> &Expectation {
+        &self.expectation
+    }
+
+    /// Returns the newest readings that are stored.
+    pub(crate) fn newest(&self) -> &Newest {
+        &self.newest
+    }
+
+    fn see(&mut self, index: u64, ts_ms: i64) -> bool {
+        let report = self.expectation.report();
+        if report.is_acknowledged(index) {
+            self.newest.note(self.expectation.simulation(), index, ts_ms);
+        }
+        index < report.scheduled && self.seen.insert(index)
+    }
+
     fn record(&mut self, row: &Row<'_>, now_ms: i64, examples: &mut Examples) {
         match self.expectation.classify(row, now_ms) {
-            Verdict::Right(index) => self.counts.stored += u64::from(self.seen.insert(index)),
+            Verdict::Right(index) => self.counts.stored += u64::from(self.see(index, row.ts_ms)),
             Verdict::Later => self.counts.later += 1,
             Verdict::Phantom(mismatch) => {
                 self.counts.phantom += 1;
                 examples.add_phantom(row, mismatch);
             }
             Verdict::Corrupt(index, mismatch) => {
-                if index < self.expectation.report().scheduled {
-                    self.seen.insert(index);
-                }
+                self.see(index, row.ts_ms);
                 self.counts.corrupt += 1;
                 examples.add_corrupt(row, mismatch);
             }

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let process = Process {
         name: "audit",
         about: "Recomputes what every run must have stored and compares it with Cassandra; \
-                exits 1 if a reading is missing, made up or altered",
+                exits 1 if a row is missing, made up or altered",
     };
     process.main(AuditSettings::read, audit::run)
 }

@@ -59,7 +59,9 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        // A hidden file is a report that a producer is just about to put in place.
+        let is_hidden = id_of(&path).starts_with('.');
+        if !is_hidden && path.extension().is_some_and(|extension| extension == "json") {
             paths.push(path);
         }
     }
@@ -124,6 +126,7 @@ mod tests {
         write(dir.path(), "b.json", &report("b", 10));
         write(dir.path(), "a.json", &report("a", 10));
         fs::write(dir.path().join("c.json.tmp"), "half a rep").unwrap();
+        fs::write(dir.path().join(".b.json"), "half a rep").unwrap();
         let ids = |only| {
             let reports = Reports::read(dir.path(), only).unwrap();
             reports.runs.into_iter().map(|report| report.manifest.run).collect::<Vec<_>>()

@@ -1,18 +1,15 @@
-//! Reads the whole table, several partitions at once, and records every row in the ledger.
+//! Reads the whole table `readings`, several partitions at once, and records every row in the
+//! ledger.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, LocalBoxStream, StreamExt};
-use runtime::backoff::Backoff;
 use runtime::clock::now_ms;
-use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
-use scylla::serialize::row::SerializeRow;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
@@ -21,20 +18,12 @@ use tracing::{info, warn};
 use crate::compare::{Expiry, Row};
 use crate::error::AuditError;
 use crate::ledger::Ledger;
+use crate::pages::{CONCURRENCY, PageError, Pages, READ_PAGE_ROWS, ring};
 use crate::window::{Plan, Retention, Window};
 
-/// Token ranges that the ring is cut into.
-const RANGES: u8 = 64;
-/// Token ranges or partitions that are read at once.
-const CONCURRENCY: usize = 8;
+const TABLE: &str = "readings";
 /// Partitions in a page of their list; the server caches what it filters and complains above 2 000.
 const LIST_PAGE_ROWS: i32 = 1_000;
-/// Rows in a page of a partition, about 120 bytes each.
-const READ_PAGE_ROWS: i32 = 5_000;
-/// Attempts at one page.
-const ATTEMPTS_MAX: u32 = 6;
-const RETRY_BASE: Duration = Duration::from_millis(250);
-const RETRY_MAX: Duration = Duration::from_secs(5);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The columns of a row as selected; a partition with nothing but a location has one with nulls.
@@ -54,12 +43,11 @@ type Columns<'a> = (
     Option<i32>,
 );
 
-/// Reads one table.
+/// Reads the table.
 #[derive(Debug)]
-pub(crate) struct Scanner {
-    session: Session,
-    keyspace: String,
-    time_to_live_ms: i64,
+pub(crate) struct Scanner<'a> {
+    pages: &'a Pages,
+    retention: Retention,
     list: PreparedStatement,
     read: PreparedStatement,
 }
@@ -90,48 +78,34 @@ enum Piece {
     Unread(ExecutionError),
 }
 
-type Page = (QueryRowsResult, ControlFlow<(), PagingState>);
-
-/// A page that could not be read, and how often it was tried.
-struct PageError {
-    attempts: u32,
-    source: ExecutionError,
-}
-
-impl Scanner {
-    /// Prepares the scan of `readings` in a keyspace.
-    pub(crate) async fn prepare(session: Session, keyspace: &str) -> Result<Self, AuditError> {
-        let Some(retention) = retention(&session, keyspace).await? else {
-            let keyspace = keyspace.to_owned();
-            return Err(AuditError::NoTable { keyspace });
+impl<'a> Scanner<'a> {
+    /// Prepares the scan.
+    pub(crate) async fn prepare(pages: &'a Pages) -> Result<Self, AuditError> {
+        let name = pages.full_name(TABLE);
+        let Some(retention) = pages.retention(TABLE).await? else {
+            return Err(AuditError::NoTable { table: name });
         };
         // Cassandra filters partition keys before it looks into the partitions.
         let list = format!(
-            "SELECT DISTINCT site_id, hour FROM {keyspace}.readings \
+            "SELECT DISTINCT site_id, hour FROM {name} \
              WHERE token(site_id, hour) > ? AND token(site_id, hour) <= ? \
              AND hour >= ? AND hour < ? ALLOW FILTERING"
         );
         let read = format!(
             "SELECT site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, \
-             WRITETIME(value), TTL(value) FROM {keyspace}.readings WHERE site_id = ? AND hour = ?"
+             WRITETIME(value), TTL(value) FROM {name} WHERE site_id = ? AND hour = ?"
         );
-        let mut list = prepare(&session, keyspace, list, LIST_PAGE_ROWS).await?;
+        let mut list = pages.prepare(TABLE, list, LIST_PAGE_ROWS).await?;
         // At more replicas Cassandra settles, partition by partition, what each has filtered out,
         // and gives up where one was lately away. What the runs wrote to is known anyhow.
         list.set_consistency(Consistency::LocalOne);
-        Ok(Self {
-            list,
-            read: prepare(&session, keyspace, read, READ_PAGE_ROWS).await?,
-            keyspace: keyspace.to_owned(),
-            time_to_live_ms: retention.time_to_live_ms,
-            session,
-        })
+        let read = pages.prepare(TABLE, read, READ_PAGE_ROWS).await?;
+        Ok(Self { pages, retention, list, read })
     }
 
     /// Returns how long the table keeps rows.
-    pub(crate) async fn retention(&self) -> Result<Retention, AuditError> {
-        let keyspace = self.keyspace.clone();
-        retention(&self.session, &keyspace).await?.ok_or(AuditError::NoTable { keyspace })
+    pub(crate) fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// Reads everything that is planned into the ledger.
@@ -191,16 +165,16 @@ impl Scanner {
         let mut partitions = Vec::new();
         let mut from = PagingState::start();
         loop {
-            let (page, next) = match self.page(&self.list, &values, from, required).await {
+            let (page, next) = match self.pages.page(&self.list, &values, from, required).await {
                 Ok(page) => page,
                 Err(PageError { source, .. }) if !required => {
                     return Ok((partitions, Some(source)));
                 }
-                Err(error) => return Err(self.unscanned(error)),
+                Err(error) => return Err(self.pages.unscanned(TABLE, error)),
             };
             let keys = page.rows::<(&str, CqlTimestamp)>();
-            for key in keys.map_err(|error| self.other_table(&error))? {
-                let (site_id, hour) = key.map_err(|error| self.other_table(&error))?;
+            for key in keys.map_err(|error| self.pages.other_table(TABLE, &error))? {
+                let (site_id, hour) = key.map_err(|error| self.pages.other_table(TABLE, &error))?;
                 partitions.push((site_id.into(), hour.0, required));
             }
             match next {
@@ -219,44 +193,14 @@ impl Scanner {
             };
             let required = partition.required;
             let key = (&*partition.site_id, partition.hour);
-            let (piece, next) = match self.page(&self.read, &key, from, required).await {
+            let (piece, next) = match self.pages.page(&self.read, &key, from, required).await {
                 Ok((page, next)) => (Ok(Piece::Page(page, now_ms())), Some(next.continue_value())),
                 Err(PageError { source, .. }) if !required => (Ok(Piece::Unread(source)), None),
-                Err(error) => (Err(self.unscanned(error)), None),
+                Err(error) => (Err(self.pages.unscanned(TABLE, error)), None),
             };
             Some((piece, (partition, next)))
         })
         .boxed_local()
-    }
-
-    /// Reads one page, trying again where it is required.
-    async fn page(
-        &self,
-        statement: &PreparedStatement,
-        values: &impl SerializeRow,
-        from: PagingState,
-        required: bool,
-    ) -> Result<Page, PageError> {
-        let attempts_max = if required { ATTEMPTS_MAX } else { 1 };
-        let mut backoff = Backoff::new(RETRY_BASE, RETRY_MAX);
-        loop {
-            let attempt = self.session.execute_single_page(statement, values, from.clone());
-            let source = match attempt.await {
-                Ok((result, next)) => {
-                    let page = result.into_rows_result().expect("a SELECT gives rows");
-                    return Ok((page, next.into_paging_control_flow()));
-                }
-                Err(error) => error,
-            };
-            let attempts = backoff.attempts() + 1;
-            if attempts >= attempts_max {
-                return Err(PageError { attempts, source });
-            }
-            let delay = backoff.next_delay();
-            let delay_ms = delay.as_millis();
-            warn!(attempts, attempts_max, delay_ms, "page not read, trying again: {source}");
-            tokio::time::sleep(delay).await;
-        }
     }
 
     fn record(
@@ -266,25 +210,13 @@ impl Scanner {
         ledger: &mut Ledger,
     ) -> Result<(), AuditError> {
         let rows = page.rows::<Columns<'_>>();
-        for columns in rows.map_err(|error| self.other_table(&error))? {
-            let columns = columns.map_err(|error| self.other_table(&error))?;
-            if let Some(row) = row_of(columns, self.time_to_live_ms, read_at_ms) {
+        for columns in rows.map_err(|error| self.pages.other_table(TABLE, &error))? {
+            let columns = columns.map_err(|error| self.pages.other_table(TABLE, &error))?;
+            if let Some(row) = row_of(columns, self.retention.time_to_live_ms, read_at_ms) {
                 ledger.record(&row, read_at_ms);
             }
         }
         Ok(())
-    }
-
-    fn other_table(&self, error: &dyn Error) -> AuditError {
-        AuditError::OtherTable { keyspace: self.keyspace.clone(), why: error.to_string() }
-    }
-
-    fn unscanned(&self, error: PageError) -> AuditError {
-        AuditError::Unscanned {
-            table: format!("{}.readings", self.keyspace),
-            attempts: error.attempts,
-            source: Box::new(error.source),
-        }
     }
 }
 
@@ -299,80 +231,20 @@ fn expected(plan: &Plan, ledger: &Ledger) -> BTreeMap<(Box<str>, i64), bool> {
     partitions.map(|(site_id, hour_ms)| ((site_id.into(), hour_ms), true)).collect()
 }
 
-async fn prepare(
-    session: &Session,
-    keyspace: &str,
-    text: String,
-    page_rows: i32,
-) -> Result<PreparedStatement, AuditError> {
-    match session.prepare(text).await {
-        Ok(mut statement) => {
-            statement.set_page_size(page_rows);
-            statement.set_is_idempotent(true);
-            Ok(statement)
-        }
-        Err(source) => {
-            Err(AuditError::Unprepared { keyspace: keyspace.to_owned(), source: Box::new(source) })
-        }
-    }
-}
-
-/// Returns how long the table keeps rows; `None` if there is no such table.
-async fn retention(session: &Session, keyspace: &str) -> Result<Option<Retention>, AuditError> {
-    const SELECT: &str = "SELECT default_time_to_live, gc_grace_seconds FROM system_schema.tables \
-                          WHERE keyspace_name = ? AND table_name = 'readings'";
-    let mut backoff = Backoff::new(RETRY_BASE, RETRY_MAX);
-    let result = loop {
-        match session.query_unpaged(SELECT, (keyspace,)).await {
-            Ok(result) => break result,
-            Err(source) if backoff.attempts() + 1 >= ATTEMPTS_MAX => {
-                let table = "system_schema.tables".into();
-                let (attempts, source) = (ATTEMPTS_MAX, Box::new(source));
-                return Err(AuditError::Unscanned { table, attempts, source });
-            }
-            Err(error) => {
-                warn!("schema not read, trying again: {error}");
-                tokio::time::sleep(backoff.next_delay()).await;
-            }
-        }
-    };
-    let rows = result.into_rows_result().expect("a SELECT gives rows");
-    let row = rows.maybe_first_row::<(i32, i32)>().map_err(|error| AuditError::OtherTable {
-        keyspace: keyspace.to_owned(),
-        why: error.to_string(),
-    })?;
-    Ok(row.map(|(time_to_live_s, grace_s)| Retention {
-        time_to_live_ms: i64::from(time_to_live_s) * 1_000,
-        grace_ms: i64::from(grace_s) * 1_000,
-    }))
-}
-
-/// Cuts the ring into equal ranges; the least token, which none holds, belongs to no partition.
 fn slices_of(window: &Window) -> impl Iterator<Item = Slice> {
-    const WIDTH: u64 = u64::MAX / RANGES as u64 + 1;
-    (0..u64::from(RANGES)).map(|number| {
-        let after_token = i64::MIN.wrapping_add_unsigned(number * WIDTH);
-        Slice {
-            after_token,
-            to_token: after_token.saturating_add_unsigned(WIDTH),
-            window: window.clone(),
-        }
-    })
+    ring().map(|(after_token, to_token)| Slice { after_token, to_token, window: window.clone() })
 }
 
 /// Names the columns; `None` for a partition that has a location but no row.
 fn row_of(columns: Columns<'_>, time_to_live_ms: i64, read_at_ms: i64) -> Option<Row<'_>> {
     let (site_id, hour, sensor_id, ts, run, seq, value, unit, status, lat, lon, written, left_s) =
         columns;
-    let expiry = Expiry {
-        expected_ms: (time_to_live_ms > 0).then(|| ts.map_or(0, |ts| ts.0) + time_to_live_ms),
-        found_ms: left_s.map(|left_s| read_at_ms + 1_000 * i64::from(left_s)),
-    };
+    let ts_ms = ts?.0;
     Some(Row {
         site_id,
         hour_ms: hour.0,
         sensor_id: sensor_id?,
-        ts_ms: ts?.0,
+        ts_ms,
         run: run?,
         seq: seq?,
         value,
@@ -381,7 +253,7 @@ fn row_of(columns: Columns<'_>, time_to_live_ms: i64, read_at_ms: i64) -> Option
         lat,
         lon,
         write_timestamp_us: written,
-        expiry,
+        expiry: Expiry::new(ts_ms, time_to_live_ms, read_at_ms, left_s),
     })
 }
 
@@ -410,19 +282,6 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_ranges_cover_the_ring_without_overlap() {
-        let window = Window { hours_ms: 0..1, required: true };
-        let slices: Vec<Slice> = slices_of(&window).collect();
-        assert_eq!(slices.len(), usize::from(RANGES));
-        assert_eq!(slices[0].after_token, i64::MIN);
-        assert_eq!(slices.last().unwrap().to_token, i64::MAX);
-        for pair in slices.windows(2) {
-            assert_eq!(pair[0].to_token, pair[1].after_token);
-            assert!(pair[0].after_token < pair[0].to_token);
-        }
-    }
 
     #[test]
     fn a_partition_with_nothing_but_its_location_is_no_row() {

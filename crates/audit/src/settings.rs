@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::cassandra::{CassandraSettings, ConsistencyLevel};
-use runtime::kafka::KafkaSettings;
+use runtime::kafka::{KafkaSettings, read_events_topic};
 use runtime::{Reader, Setting};
 use serde::Deserialize;
 
@@ -25,7 +25,9 @@ pub struct AuditSettings {
     pub kafka: KafkaSettings,
     /// Where Cassandra is.
     pub cassandra: CassandraSettings,
-    /// The consumer group that fills the table.
+    /// The topic of the events.
+    pub events_topic: String,
+    /// The consumer group that fills the tables.
     pub group_id: String,
     /// How many replicas have to answer a read.
     pub consistency: ConsistencyLevel,
@@ -37,7 +39,7 @@ pub struct AuditSettings {
     pub strict: bool,
     /// How the verdict is printed.
     pub format: OutputFormat,
-    /// Whether to wait until the consumers have stored what was in the topic.
+    /// Whether to wait until the consumers have stored what was in the topics.
     pub settle: bool,
     /// Longest such wait.
     pub settle_timeout: Duration,
@@ -58,7 +60,7 @@ impl AuditSettings {
         let settle = Setting::plain(
             "AUDIT_SETTLE",
             "true",
-            "Wait until the consumers have stored what was in the topic at the start",
+            "Wait until the consumers have stored what was in the topics at the start",
         );
         let settle_timeout = Setting {
             unit: "s",
@@ -84,10 +86,11 @@ impl AuditSettings {
             settle: reader.choice(settle, "true or false"),
             settle_timeout: Duration::from_secs(reader.number(settle_timeout, 1..=86_400)),
             kafka: KafkaSettings::read(reader),
+            events_topic: read_events_topic(reader),
             group_id: reader.text(Setting::plain(
                 "KAFKA_CONSUMER_GROUP_ID",
                 "sensorium-consumer",
-                "The consumer group that fills the table",
+                "Consumer group of the readings; `-events` is added for the events",
             )),
             cassandra: CassandraSettings::read(reader),
             consistency: reader.choice(consistency, ConsistencyLevel::ALLOWED),

@@ -1,4 +1,4 @@
-//! Waits until the consumer group has stored everything that was in the topic when it was asked.
+//! Waits until a consumer group has stored everything that was in its topic when it was asked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,13 +66,34 @@ impl Patience {
     }
 }
 
+/// A topic, and the group that stores what is in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumers {
+    topic: String,
+    group: String,
+}
+
+impl Consumers {
+    /// Those of the readings.
+    pub(crate) fn of_readings(settings: &AuditSettings) -> Self {
+        Self { topic: settings.kafka.topic.clone(), group: settings.group_id.clone() }
+    }
+
+    /// Those of the events.
+    pub(crate) fn of_events(settings: &AuditSettings) -> Self {
+        let group = format!("{}-events", settings.group_id);
+        Self { topic: settings.events_topic.clone(), group }
+    }
+}
+
 /// Waits as long as there is progress, and no longer than the settings allow where there is none;
 /// returns whether all was stored, and says what was not.
 pub(crate) async fn settle(
     settings: &AuditSettings,
+    consumers: &Consumers,
     shutdown: &Shutdown,
 ) -> Result<bool, AuditError> {
-    let (topic, group) = (&settings.kafka.topic, &settings.group_id);
+    let Consumers { topic, group } = consumers;
     let mut config = settings.kafka.client("sensorium-audit");
     // Named, but never joined: the group's own members are left in peace.
     config.set("group.id", group);

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::compare::{Mismatch, Row};
 use crate::settings::OutputFormat;
+use crate::tables::TableSummary;
 
 /// Examples of each kind of fault.
 pub(crate) const EXAMPLES_MAX: usize = 10;
@@ -171,7 +172,7 @@ pub(crate) struct RunSummary {
 pub(crate) struct Summary {
     #[serde(flatten)]
     pub(crate) totals: Counts,
-    /// Rows read.
+    /// Rows of `readings` read.
     pub(crate) rows: u64,
     /// Of these, rows of runs that were not asked for.
     pub(crate) ignored: u64,
@@ -181,13 +182,16 @@ pub(crate) struct Summary {
     pub(crate) elapsed_s: f64,
     pub(crate) runs: Vec<RunSummary>,
     pub(crate) examples: Examples,
+    /// What was found in the tables beside `readings`.
+    pub(crate) tables: Vec<TableSummary>,
 }
 
 impl Summary {
     /// Tells whether nothing is missing, phantom or corrupt, as far as there was anything to find.
     pub(crate) fn is_clean(&self) -> bool {
         let Counts { missing, phantom, corrupt, .. } = self.totals;
-        missing == 0 && phantom == 0 && corrupt == 0 && !self.is_void()
+        let are_clean = self.tables.iter().all(TableSummary::is_clean);
+        missing == 0 && phantom == 0 && corrupt == 0 && are_clean && !self.is_void()
     }
 
     /// Tells whether no acknowledged reading had to be there: the audit has proved nothing.
@@ -244,6 +248,9 @@ impl Summary {
                 "on the way, as intended: never sent {missing}, forwarded {forwarded}, \
                  late {late}, out of order {out_of_order}, duplicate {duplicate}"
             )?;
+        }
+        for table in &self.tables {
+            table.write_text(output)?;
         }
         if self.ignored > 0 {
             writeln!(output, "left alone {} rows of other runs", self.ignored)?;

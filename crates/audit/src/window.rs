@@ -9,7 +9,7 @@ use domain::hour::{HOUR_MS, hour_start_ms};
 use domain::simulation::RunReport;
 
 /// How far clocks may differ and a scan may be late without a reading seeming to be lost.
-const MARGIN_MS: i64 = 10 * 60_000;
+pub(crate) const MARGIN_MS: i64 = 10 * 60_000;
 
 /// How long the table keeps rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,8 +61,9 @@ pub enum ConsumerError {
     },
     /// Cassandra takes no row at all, so that no record is to blame for its refusal.
     #[error(
-        "cassandra refuses every write to {tables} of keyspace `{keyspace}`: the cause is a setting \
-         of the tables or the server, not a record; nothing is lost, correct it and start again"
+        "cassandra refuses every write to {tables} of keyspace `{keyspace}`: the cause is a \
+         setting of the tables or the server, not a record; nothing is lost, correct it and start \
+         again"
     )]
     EveryRow {
         /// The keyspace.

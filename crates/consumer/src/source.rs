@@ -76,6 +76,7 @@ pub(crate) fn consume(
         prober,
         watched: Instant::now(),
         complaint: Complaint::default(),
+        refusals: Complaint::default(),
     };
     let outcome = source.run(shutdown, health);
     let left = source.leave(settings.shutdown_grace);
@@ -102,6 +103,7 @@ struct Source {
     prober: Prober,
     watched: Instant,
     complaint: Complaint,
+    refusals: Complaint,
 }
 
 impl Source {
@@ -173,7 +175,7 @@ impl Source {
                 context.monitor().commit_ended(None);
             }
             if let Some(error) = committer.take_failure() {
-                warn!("commit failed, trying again: {error}");
+                self.refusals.raise(|| warn!("commit failed, trying again: {error}"));
                 context.monitor().commit_ended(Some(error.to_string()));
                 statistics.commit_failed();
                 pipeline.repeat_commits();

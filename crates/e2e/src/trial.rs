@@ -37,14 +37,14 @@ impl Verdict {
     }
 }
 
-/// Numbers of readings, as the audit counts them.
+/// Numbers of readings, as the audit counts them; what is wrong in the other tables is added.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Counts {
     /// Acknowledged by Kafka.
     pub acknowledged: u64,
     /// Found, as computed.
     pub stored: u64,
-    /// Acknowledged and not found.
+    /// Acknowledged and not found, and rows that other tables lack.
     pub missing: u64,
     /// Found, but made by no run.
     pub phantom: u64,
@@ -54,6 +54,26 @@ pub struct Counts {
     pub later: u64,
     /// Whether the consumers had stored everything in time.
     pub settled: Option<bool>,
+    /// What is wrong in the tables beside `readings`.
+    tables: Vec<TableCounts>,
+}
+
+/// Numbers of rows of one of these tables.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct TableCounts {
+    missing: u64,
+    phantom: u64,
+    corrupt: u64,
+}
+
+impl Counts {
+    fn add_tables(&mut self) {
+        for table in std::mem::take(&mut self.tables) {
+            self.missing += table.missing;
+            self.phantom += table.phantom;
+            self.corrupt += table.corrupt;
+        }
+    }
 }
 
 /// A pipeline with names of its own on given servers.
@@ -239,7 +259,10 @@ impl Trial {
         fs::write(self.folder().join("audit.json"), &output.stdout)?;
         let code = output.status.code().context("the audit ends by itself")?;
         ensure!(!output.stdout.is_empty(), "the audit ended with {code}, see audit.log");
-        serde_json::from_slice(&output.stdout).context("the audit says what it found")
+        let counts: Result<Counts, _> = serde_json::from_slice(&output.stdout);
+        let mut counts = counts.context("the audit says what it found")?;
+        counts.add_tables();
+        Ok(counts)
     }
 
     /// Runs the audit to its end.

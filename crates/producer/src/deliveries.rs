@@ -14,6 +14,7 @@ use runtime::kafka::Complaint;
 use tracing::{debug, error, warn};
 
 use crate::acknowledgements::Acknowledgements;
+use crate::events::ledger::EventLedger;
 use crate::pace::Clock;
 use crate::statistics::Durations;
 
@@ -23,8 +24,8 @@ pub(crate) const WINDOW_MAX: u64 = 1 << 26;
 /// What travels with a reading through the client, in one word: its number and when it was sent.
 ///
 /// The number is cut to what the window needs, the time to nine hours of microseconds: who reads it
-/// knows the rest. The bit between them marks an extra: a record that is
-/// only counted while it is under way.
+/// knows the rest. The bit between them marks an extra, which is none of the readings that are
+/// counted: an event, under its own number, or the second copy of a reading, at the time 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(usize);
 
@@ -33,21 +34,30 @@ const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const EXTRA_BIT: u64 = 1 << INDEX_BITS;
 const TIME_SHIFT: u32 = INDEX_BITS + 1;
 const TIME_MASK: u64 = u64::MAX >> TIME_SHIFT;
+/// What an event has in place of a time.
+const EVENT_TIME: u64 = 1;
 
 // The client carries one pointer, which has to hold the tag.
 const _: () = assert!(usize::BITS == u64::BITS && WINDOW_MAX + 64 <= INDEX_MASK);
 
 impl Tag {
     /// Packs a reading's number and the time of its hand-over.
-    pub(crate) fn new(index: u64, is_extra: bool, handed_us: u64) -> Self {
-        let extra = if is_extra { EXTRA_BIT } else { 0 };
-        let word = handed_us << TIME_SHIFT | extra | index & INDEX_MASK;
-        Self(usize::try_from(word).expect("a pointer has 64 bits"))
+    pub(crate) fn new(index: u64, handed_us: u64) -> Self {
+        Self::pack(handed_us << TIME_SHIFT | index & INDEX_MASK)
     }
 
-    /// Marks an event.
-    pub(crate) fn event() -> Self {
-        Self::new(0, true, 0)
+    /// Marks a second copy.
+    pub(crate) fn copy() -> Self {
+        Self::pack(EXTRA_BIT)
+    }
+
+    /// Marks the event of a number.
+    pub(crate) fn event(number: u64) -> Self {
+        Self::pack(EVENT_TIME << TIME_SHIFT | EXTRA_BIT | number & INDEX_MASK)
+    }
+
+    fn pack(word: u64) -> Self {
+        Self(usize::try_from(word).expect("a pointer has 64 bits"))
     }
 
     /// Returns the word that the client carries.
@@ -55,7 +65,13 @@ impl Tag {
         self.0
     }
 
-    /// Returns the reading's number, which is not below `base` and within the window above it.
+    /// Tells whether it is an event.
+    fn is_event(self) -> bool {
+        self.is_extra() && self.0 as u64 >> TIME_SHIFT == EVENT_TIME
+    }
+
+    /// Returns the number of the reading or event, which is not below `base` and within the window
+    /// above it.
     fn index(self, base: u64) -> u64 {
         base + ((self.0 as u64).wrapping_sub(base) & INDEX_MASK)
     }
@@ -92,6 +108,7 @@ pub(crate) struct Deliveries {
     clock: Clock,
     simulation: Arc<Simulation>,
     ledger: Mutex<Ledger>,
+    events: Mutex<EventLedger>,
     /// Copies for the pacing thread, which never waits for the books.
     settled_below: AtomicU64,
     failed: AtomicU64,
@@ -104,9 +121,11 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     /// Opens the books for a topic of so many partitions.
     pub(crate) fn new(clock: Clock, simulation: Arc<Simulation>, partitions: u32) -> Self {
+        let start_ms = simulation.manifest().schedule.start_ms;
         Self {
             clock,
             simulation,
+            events: Mutex::new(EventLedger::new(start_ms)),
             ledger: Mutex::new(Ledger {
                 acknowledgements: Acknowledgements::default(),
                 latency: Durations::default(),
@@ -125,6 +144,11 @@ impl Deliveries {
     /// Gives access to the books; delivery waits meanwhile.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.ledger)
+    }
+
+    /// Gives access to the books of the events; delivery waits meanwhile.
+    pub(crate) fn events(&self) -> MutexGuard<'_, EventLedger> {
+        lock(&self.events)
     }
 
     /// Returns a number that no unsettled reading is below; never blocks.
@@ -204,6 +228,15 @@ impl Deliveries {
         }
     }
 
+    fn settle_extra(&self, tag: Tag, is_refused: bool) {
+        if tag.is_event() {
+            let mut events = self.events();
+            let number = tag.index(events.base());
+            events.settle(number, is_refused);
+        }
+        self.extra_arrives();
+    }
+
     fn publish(&self, base_before: u64, ledger: &Ledger) {
         let base = ledger.acknowledgements.settled_below();
         if base != base_before {
@@ -234,11 +267,11 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
         let tag = Tag(word);
         match result {
-            Ok(_) if tag.is_extra() => self.extra_arrives(),
+            Ok(_) if tag.is_extra() => self.settle_extra(tag, false),
             Err((error, _)) if tag.is_extra() => {
                 lock(&self.failure_complaint)
                     .raise(|| error!("kafka refused an event or a copy for good: {error}"));
-                self.extra_arrives();
+                self.settle_extra(tag, true);
             }
             Ok(message) => self.acknowledge(tag, message.partition()),
             Err((error, _)) => self.fail(tag, error),
@@ -275,14 +308,17 @@ mod tests {
         fn a_tag_is_read_back_anywhere_in_the_window(
             base in 0_u64..1 << 60,
             ahead in 0..WINDOW_MAX + 64,
-            is_extra: bool,
             handed_us in 0_u64..1 << 50,
             took_us in 0_u64..1 << 35,
         ) {
-            let tag = Tag::new(base + ahead, is_extra, handed_us);
-            prop_assert_eq!(tag.is_extra(), is_extra);
+            let tag = Tag::new(base + ahead, handed_us);
+            prop_assert!(!tag.is_extra() && !tag.is_event());
             prop_assert_eq!(tag.index(base), base + ahead);
             prop_assert_eq!(tag.age_us(handed_us + took_us), took_us);
+            let event = Tag::event(base + ahead);
+            prop_assert!(event.is_extra() && event.is_event());
+            prop_assert_eq!(event.index(base), base + ahead);
+            prop_assert!(Tag::copy().is_extra() && !Tag::copy().is_event());
         }
     }
 
@@ -291,7 +327,7 @@ mod tests {
         let clock = Clock::new(std::time::Instant::now(), 0);
         let deliveries = Deliveries::new(clock, Arc::new(simulation()), 2);
         for index in 0..200 {
-            let tag = Tag::new(index, false, 0);
+            let tag = Tag::new(index, 0);
             if index == 70 {
                 deliveries
                     .fail(tag, &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation));

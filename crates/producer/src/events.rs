@@ -1,6 +1,8 @@
 //! Tells what happens to the sensors themselves, on a thread of its own: each event when the
 //! readings have come to its time.
 
+pub(crate) mod ledger;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -48,12 +50,15 @@ impl Herald {
         loop {
             let assignment = Arc::clone(&self.assignment);
             for (number, event) in Agenda::new(&assignment, hour_ms) {
-                if !self.await_time(event.ts_ms, shutdown) {
+                self.client.deliveries().events().come_to(event.ts_ms);
+                if !self.await_time(event.ts_ms, shutdown)
+                    || !self.announce(number, &event, shutdown)?
+                {
                     return Ok(());
                 }
-                self.announce(number, &event, shutdown)?;
             }
             hour_ms += HOUR_MS;
+            self.client.deliveries().events().come_to(hour_ms);
             if !self.await_time(hour_ms, shutdown) {
                 return Ok(());
             }
@@ -80,32 +85,41 @@ impl Herald {
         }
     }
 
+    /// Sends an event; returns whether the client took it before the process was to stop.
     fn announce(
         &mut self,
         number: u64,
         event: &LifecycleEvent,
         shutdown: &Shutdown,
-    ) -> Result<(), ProducerError> {
+    ) -> Result<bool, ProducerError> {
         let simulation = &self.assignment.simulation;
         let fleet = simulation.fleet();
         self.record.clear();
         event.record(fleet, &simulation.manifest().run, number).encode(&mut self.record);
-        let outgoing = Outgoing {
-            topic: &self.topic,
-            partition: None,
-            key: &fleet.site_of(event.sensor).id,
-            value: &self.record,
-            ts_ms: event.ts_ms,
-            tag: Tag::event(),
-        };
-        while !self.client.send(outgoing).map_err(ProducerError::EventRefused)? {
+        let deliveries = self.client.deliveries();
+        loop {
+            // Before it is sent: the acknowledgement may be faster than the return.
+            let tag = Tag::event(deliveries.events().leave(event.ts_ms));
+            let taken = self.client.send(Outgoing {
+                topic: &self.topic,
+                partition: None,
+                key: &fleet.site_of(event.sensor).id,
+                value: &self.record,
+                ts_ms: event.ts_ms,
+                tag,
+            });
+            if !matches!(taken, Ok(true)) {
+                deliveries.events().turn_back();
+            }
+            if taken.map_err(ProducerError::EventRefused)? {
+                self.assignment.progress.event();
+                return Ok(true);
+            }
             if shutdown.is_stopping() {
-                return Ok(());
+                return Ok(false);
             }
             thread::sleep(FULL_PAUSE);
         }
-        self.assignment.progress.event();
-        Ok(())
     }
 }
 
@@ -132,7 +146,14 @@ impl<'a> Agenda<'a> {
         for sensor in (0..sensors).filter(|sensor| assignment.shard.has_sensor(*sensor)) {
             let events = assignment.simulation.events(sensor, hour_ms);
             let first_ms = schedule.event_time_ms(sensor);
-            agenda.others.extend(events.filter(|(_, event)| !is_arrival(event, first_ms)));
+            let mut has_arrived = false;
+            for (number, event) in events {
+                if !has_arrived && is_arrival(&event, first_ms) {
+                    has_arrived = true;
+                } else {
+                    agenda.others.push((number, event));
+                }
+            }
         }
         agenda.others.sort_by_key(|(_, event)| std::cmp::Reverse(event.ts_ms));
         agenda

@@ -269,7 +269,7 @@ impl Publisher {
             key: &simulation.fleet().sites()[site].id,
             value: &self.record,
             ts_ms: reading.ts_ms,
-            tag: Tag::new(index, is_copy, now_ns / 1_000),
+            tag: if is_copy { Tag::copy() } else { Tag::new(index, now_ns / 1_000) },
         });
         sent.map_err(|source| ProducerError::Refused { index, source })
     }

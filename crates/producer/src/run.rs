@@ -224,6 +224,7 @@ impl Run {
     ) -> (RunReport, [DurationSummary; 3]) {
         let (lateness_now, lateness) = self.progress.end_interval();
         let elapsed_s = self.progress.elapsed().as_secs_f64();
+        let event_span = self.connection.deliveries().events().span();
         let mut ledger = self.connection.deliveries().ledger();
         let latency_now = ledger.latency.end_interval();
         let response_now = ledger.response.end_interval();
@@ -244,6 +245,7 @@ impl Run {
             unacknowledged: ledger.acknowledgements.unacknowledged(scheduled),
             fates,
             events: self.progress.events(),
+            event_span: Some(event_span),
             elapsed_s,
             rate_achieved,
             debt_s: self.progress.debt().as_secs_f64(),

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::*;
 use crate::compare::testing::{START_MS, StoredRow, report, stored};
 use crate::settings::OutputFormat;
+use crate::strangers::UNKNOWN_RUNS_MAX;
+use crate::tables::{Key, Outcome};
 
 const NOW_MS: i64 = START_MS + 3_600_000;
 
@@ -30,7 +32,7 @@ fn audit_from(
         ledger.record(&row.row(), NOW_MS);
     }
     let newcomers = newcomers.iter().map(|run| (*run).to_owned()).collect();
-    ledger.close(required_from_ms, &newcomers, None, Duration::from_secs(1))
+    ledger.close(required_from_ms, &newcomers, None, Vec::new(), Duration::from_secs(1))
 }
 
 fn lines(summary: &Summary, format: OutputFormat) -> Vec<String> {
@@ -67,6 +69,25 @@ fn a_row_that_is_lost_is_missing() {
     assert!(!summary.is_clean());
     let Example { sensor_id, seq, .. } = &summary.examples.missing[0];
     assert_eq!((sensor_id, *seq), (&lost.sensor_id, lost.seq));
+}
+
+#[test]
+fn a_fault_in_another_table_is_one_of_the_audit() {
+    let report = report("a", 100);
+    let mut clean = audit(std::slice::from_ref(&report), &rows(&report));
+    let outcome = || Outcome::new("sites", false, false);
+    clean.tables.push(outcome().close(&BTreeSet::new()));
+    assert!(clean.is_clean());
+    let mut faulty = outcome();
+    faulty.add_missing(|| Key::site("site-0007"), "lat 1 lon 2".into());
+    clean.tables.push(faulty.close(&BTreeSet::new()));
+    assert!(!clean.is_clean());
+    let text = lines(&clean, OutputFormat::Text).join("\n");
+    let expected = "sites missing: site site-0007: expected lat 1 lon 2, found no row";
+    assert!(text.contains(expected), "{text}");
+    let json: Value = serde_json::from_str(&lines(&clean, OutputFormat::Json)[0]).unwrap();
+    assert_eq!((&json["missing"], &json["tables"][1]["missing"]), (&0.into(), &1.into()));
+    assert_eq!(json["tables"][1]["examples"]["missing"][0]["site_id"], "site-0007");
 }
 
 #[test]
@@ -129,7 +150,7 @@ fn a_strict_audit_takes_foreign_rows_for_phantoms() {
     for row in rows(&known).iter().chain(&rows(&report("b", 3))) {
         ledger.record(&row.row(), NOW_MS);
     }
-    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Duration::ZERO);
+    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Vec::new(), Duration::ZERO);
     assert_eq!((summary.totals.phantom, summary.totals.foreign), (3, 0));
     assert_eq!(summary.examples.phantom.len(), 3);
     assert!(!summary.is_clean());
@@ -164,7 +185,7 @@ fn when_one_run_is_asked_for_the_others_are_left_alone() {
     for row in rows(&asked).iter().chain(&rows(&other)) {
         ledger.record(&row.row(), NOW_MS);
     }
-    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Duration::ZERO);
+    let summary = ledger.close(i64::MIN, &BTreeSet::new(), None, Vec::new(), Duration::ZERO);
     assert!(summary.is_clean());
     assert_eq!((summary.totals.stored, summary.ignored, summary.rows), (100, 50, 150));
 }

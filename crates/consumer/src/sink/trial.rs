@@ -70,8 +70,8 @@ impl Target {
     }
 }
 
-/// Deletes what is about to be written at `now_ms`, in epoch milliseconds: of a deletion and a write
-/// Cassandra keeps the one with the later timestamp, in whatever order they come.
+/// Deletes what is about to be written at `now_ms`, in epoch milliseconds: of a deletion and a
+/// write Cassandra keeps the one with the later timestamp, in whatever order they come.
 pub(super) async fn hide(
     session: &Session,
     keyspace: &str,

@@ -18,6 +18,9 @@ use crate::reading::Status;
 /// Events of a sensor that an hour has numbers for; there are nine at most.
 const EVENTS_PER_HOUR_MAX: u64 = 64;
 
+/// No hour begins later, so that no sum of times overflows: in the year 10 000.
+const HOUR_MAX_MS: i64 = 253_402_300_800_000;
+
 /// A sensor is serviced once in so many weeks: 91 days.
 const MAINTENANCE_WEEKS: i64 = 13;
 /// Local time between which it is serviced, in minutes of the day: 9 to 16 o'clock.
@@ -89,6 +92,16 @@ impl Simulation {
         });
         let own = events_of(*seed, &self.fleet, sensor, hour_start_ms);
         numbered(schedule.start_ms, hour_start_ms, first.into_iter().chain(spell).chain(own))
+    }
+
+    /// Returns the event of a sensor that has this number; `None` if none has.
+    pub fn event(&self, sensor: u64, seq: u64) -> Option<LifecycleEvent> {
+        let first_hour_ms = hour_start_ms(self.manifest.schedule.start_ms);
+        let hours = i64::try_from(seq / EVENTS_PER_HOUR_MAX).ok()?;
+        let hour_ms = first_hour_ms.checked_add(hours.checked_mul(HOUR_MS)?)?;
+        let hour_ms = (hour_ms <= HOUR_MAX_MS).then_some(hour_ms)?;
+        let mut events = self.events(sensor, hour_ms);
+        events.find(|(number, _)| *number == seq).map(|(_, event)| event)
     }
 }
 

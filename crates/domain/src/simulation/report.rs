@@ -138,6 +138,15 @@ pub struct RateProof {
     pub stalls: Stalls,
 }
 
+/// Which events of sensors Kafka has: they are sent in order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSpan {
+    /// Kafka has acknowledged every event of before this time, in epoch milliseconds.
+    pub acknowledged_to_ms: i64,
+    /// No event of after this time had been sent, in epoch milliseconds.
+    pub sent_to_ms: i64,
+}
+
 /// What a producer stores about its run, while it runs and at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -164,6 +173,9 @@ pub struct RunReport {
     pub fates: FateCounts,
     /// Events of sensors that were handed to the Kafka client.
     pub events: u64,
+    /// Which of them Kafka has; `None` in a report that does not say.
+    #[serde(default)]
+    pub event_span: Option<EventSpan>,
     /// Time from the first to the last reading sent, in seconds.
     pub elapsed_s: f64,
     /// Readings per second over that time.
@@ -198,6 +210,7 @@ impl RunReport {
             unacknowledged: Vec::new(),
             fates: FateCounts::default(),
             events: 0,
+            event_span: None,
             elapsed_s: 0.0,
             rate_achieved: 0.0,
             debt_s: 0.0,

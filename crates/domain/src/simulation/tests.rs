@@ -164,6 +164,21 @@ fn a_report_knows_what_was_acknowledged() {
     assert!(!report.is_acknowledged(14) && report.is_acknowledged(15));
 }
 
+/// A report that does not say which events Kafka has is read, and says so.
+#[test]
+fn a_report_without_the_span_of_events_is_read() {
+    let manifest = simulation(25, 1).manifest().clone();
+    let span = report::EventSpan { acknowledged_to_ms: 5, sent_to_ms: 7 };
+    let report = RunReport {
+        event_span: Some(span),
+        ..RunReport::complete(manifest, "sensor-readings", 100)
+    };
+    let mut json = serde_json::to_value(&report).unwrap();
+    assert_eq!(serde_json::from_value::<RunReport>(json.clone()).unwrap(), report);
+    json.as_object_mut().unwrap().remove("event_span");
+    assert_eq!(serde_json::from_value::<RunReport>(json).unwrap().event_span, None);
+}
+
 #[test]
 fn a_report_of_a_part_names_run_and_part() {
     let manifest = simulation(25, 1).manifest().clone();

@@ -24,6 +24,7 @@ mod readings_are_readable_soon;
 mod reports_are_readable;
 mod silence_closes_windows;
 mod the_benchmark_measures;
+mod the_tables_beside_the_readings_are_proved;
 mod up_leaves_nothing_behind;
 mod up_takes_every_setting;
 mod what_cannot_be_read_is_named;

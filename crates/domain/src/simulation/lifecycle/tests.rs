@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::SensorKind;
-use crate::simulation::{FleetSpec, signal};
+use crate::simulation::{AnomalySpec, FleetSpec, Rate, Schedule, TransportSpec, signal};
 
 const START_MS: i64 = 1_763_996_400_000;
 const YEAR_HOURS: i64 = 365 * 24;
@@ -140,6 +140,31 @@ fn a_record_carries_the_names_of_the_fleet() {
     assert_eq!(event.sensor_id, fleet.sensor_id(26));
     assert_eq!((&*event.site_id, &*event.run), ("site-0001", "run-1"));
     assert_eq!((event.event, event.ts, event.seq), (EventKind::Online, START_MS, 3));
+}
+
+#[test]
+fn an_event_is_found_by_its_number_alone() {
+    let simulation = Simulation::new(RunManifest {
+        run: "a".into(),
+        seed: 7,
+        fleet: FleetSpec { sensors: 50, kinds: SensorKind::ALL.to_vec() },
+        schedule: Schedule::constant(START_MS + 1_234, Rate::new(50, 1_000_000_000).unwrap()),
+        anomalies: AnomalySpec::default(),
+        transport: TransportSpec { offline_ppm: 1_000_000, ..TransportSpec::default() },
+    });
+    let mut found = 0;
+    for sensor in 0..50 {
+        for hour in 0..100 {
+            for (seq, event) in simulation.events(sensor, START_MS + hour * HOUR_MS) {
+                assert_eq!(simulation.event(sensor, seq), Some(event));
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 10_000, "{found}");
+    for seq in [63, 64 * 7 + 60, u64::MAX, u64::MAX / 64] {
+        assert_eq!(simulation.event(3, seq), None);
+    }
 }
 
 /// A producer asks for every sensor in every hour: most hours of a sensor are empty.
