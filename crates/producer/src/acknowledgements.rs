@@ -1,6 +1,6 @@
 //! Which readings Kafka acknowledged: exact for each reading, in memory for those under way only.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use domain::simulation::report::IndexRange;
 
@@ -9,7 +9,8 @@ const WORD: u64 = 64;
 
 /// What became of readings `0..`: settled up to a point, from there on a bitmap, and the failures.
 ///
-/// A reading is settled once it is acknowledged, failed, or known to be none that is sent.
+/// A reading is settled once it is acknowledged, failed, or known to be none that is sent. One that
+/// is sent much later than it is due is kept apart, so that the bitmap need not reach back to it.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
     /// Everything below is settled; a multiple of [`WORD`].
@@ -21,6 +22,8 @@ pub(crate) struct Acknowledgements {
     passed_over: u64,
     /// Ascending, and no two touch.
     failures: Vec<IndexRange>,
+    /// Readings kept apart that are not settled.
+    deferred: BTreeSet<u64>,
 }
 
 impl Acknowledgements {
@@ -46,7 +49,20 @@ impl Acknowledgements {
         self.passed_over += u64::from(self.settle(index));
     }
 
+    /// Keeps a reading apart that is sent much later than it is due.
+    pub(crate) fn defer(&mut self, index: u64) {
+        if self.clear(index) {
+            self.deferred.insert(index);
+        }
+    }
+
+    /// Settles a reading, wherever it is kept; returns whether that is news.
     fn settle(&mut self, index: u64) -> bool {
+        self.clear(index) || self.deferred.remove(&index)
+    }
+
+    /// Settles a reading in the window.
+    fn clear(&mut self, index: u64) -> bool {
         let Some(ahead) = index.checked_sub(self.base) else {
             return false;
         };
@@ -89,17 +105,13 @@ impl Acknowledgements {
     /// Returns which readings below `scheduled` failed or are not settled: ascending, no two
     /// touching.
     pub(crate) fn unacknowledged(&self, scheduled: u64) -> Vec<IndexRange> {
+        let mut all = self.unsettled(scheduled);
+        all.extend(&self.failures);
+        all.extend(self.deferred.iter().map(|index| IndexRange { from: *index, to: index + 1 }));
+        all.sort_unstable_by_key(|range| range.from);
         let mut open = Vec::new();
-        let mut failures = self.failures.iter().copied().peekable();
-        let under_way = self.unsettled(scheduled);
-        for range in under_way {
-            while let Some(failure) = failures.next_if(|failure| failure.from < range.from) {
-                push(&mut open, failure);
-            }
+        for range in all {
             push(&mut open, range);
-        }
-        for failure in failures {
-            push(&mut open, failure);
         }
         open
     }
@@ -181,13 +193,18 @@ mod tests {
 
     proptest! {
         /// Goal: in any order, however often repeated, each reading counts once; ranges are exact.
-        /// Method: a map of first verdicts as the model; indices are drawn again and again.
+        /// Method: a map of first verdicts as the model; indices are drawn again and again, and
+        /// some are kept apart first.
         #[test]
         fn every_verdict_is_kept(
+            deferred in prop::collection::vec(0_u64..400, 0..50),
             verdicts in prop::collection::vec((0_u64..400, prop::bool::weighted(0.8)), 0..1_500),
             unseen in 0_u64..200,
         ) {
             let mut tracker = Acknowledgements::default();
+            for index in &deferred {
+                tracker.defer(*index);
+            }
             let mut model = BTreeMap::new();
             for (index, acknowledged) in verdicts {
                 let news = !model.contains_key(&index);
@@ -199,12 +216,14 @@ mod tests {
                 };
                 prop_assert_eq!(told, news);
             }
-            let scheduled = model.keys().last().map_or(0, |last| last + 1) + unseen;
+            let known = model.keys().chain(&deferred).max();
+            let scheduled = known.map_or(0, |last| last + 1) + unseen;
             let acknowledged = model.values().filter(|acknowledged| **acknowledged).count() as u64;
             prop_assert_eq!(tracker.acknowledged(), acknowledged);
             prop_assert_eq!(tracker.failed(), model.len() as u64 - acknowledged);
             prop_assert_eq!(tracker.unacknowledged(scheduled), ranges_of(&model, scheduled));
-            let settled = (0..=400).find(|index| !model.contains_key(index)).unwrap();
+            let is_open = |index: &u64| !model.contains_key(index) && !deferred.contains(index);
+            let settled = (0..=400).find(is_open).unwrap();
             prop_assert!(tracker.settled_below() <= settled);
             prop_assert!(tracker.settled_below() + WORD > settled);
         }

@@ -24,18 +24,21 @@ pub(crate) const WINDOW_MAX: u64 = 1 << 26;
 /// What travels with a reading through the client, in one word: its number and when it was sent.
 ///
 /// The number is cut to what the window needs, the time to nine hours of microseconds: who reads it
-/// knows the rest. The bit between them marks an extra, which is none of the readings that are
-/// counted: an event, under its own number, or the second copy of a reading, at the time 0.
+/// knows the rest. The bit between them marks what is no reading of the window, with its sort in
+/// place of the time: the second copy of a reading, an event under its own number, or a reading
+/// that was kept apart, under the number of its place in the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(usize);
 
 const INDEX_BITS: u32 = 28;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const EXTRA_BIT: u64 = 1 << INDEX_BITS;
+const OTHER_BIT: u64 = 1 << INDEX_BITS;
 const TIME_SHIFT: u32 = INDEX_BITS + 1;
 const TIME_MASK: u64 = u64::MAX >> TIME_SHIFT;
-/// What an event has in place of a time.
-const EVENT_TIME: u64 = 1;
+/// What they have in place of a time.
+const COPY: u64 = 0;
+const EVENT: u64 = 1;
+const DEFERRED: u64 = 2;
 
 // The client carries one pointer, which has to hold the tag.
 const _: () = assert!(usize::BITS == u64::BITS && WINDOW_MAX + 64 <= INDEX_MASK);
@@ -48,12 +51,21 @@ impl Tag {
 
     /// Marks a second copy.
     pub(crate) fn copy() -> Self {
-        Self::pack(EXTRA_BIT)
+        Self::other(COPY, 0)
     }
 
     /// Marks the event of a number.
     pub(crate) fn event(number: u64) -> Self {
-        Self::pack(EVENT_TIME << TIME_SHIFT | EXTRA_BIT | number & INDEX_MASK)
+        Self::other(EVENT, number)
+    }
+
+    /// Marks a reading that is kept apart, by its place in the books.
+    fn deferred(place: u64) -> Self {
+        Self::other(DEFERRED, place)
+    }
+
+    fn other(sort: u64, number: u64) -> Self {
+        Self::pack(sort << TIME_SHIFT | OTHER_BIT | number & INDEX_MASK)
     }
 
     fn pack(word: u64) -> Self {
@@ -65,9 +77,10 @@ impl Tag {
         self.0
     }
 
-    /// Tells whether it is an event.
-    fn is_event(self) -> bool {
-        self.is_extra() && self.0 as u64 >> TIME_SHIFT == EVENT_TIME
+    /// Returns the sort of what is no reading of the window.
+    fn sort(self) -> Option<u64> {
+        let word = self.0 as u64;
+        (word & OTHER_BIT != 0).then_some(word >> TIME_SHIFT)
     }
 
     /// Returns the number of the reading or event, which is not below `base` and within the window
@@ -76,14 +89,44 @@ impl Tag {
         base + ((self.0 as u64).wrapping_sub(base) & INDEX_MASK)
     }
 
+    /// Returns the place in the books of a reading that is kept apart.
+    fn place(self) -> usize {
+        usize::try_from(self.0 as u64 & INDEX_MASK).expect("a pointer has 64 bits")
+    }
+
     /// Tells whether it is not one of the readings that are counted.
     pub(crate) fn is_extra(self) -> bool {
-        self.0 as u64 & EXTRA_BIT != 0
+        matches!(self.sort(), Some(COPY | EVENT))
     }
 
     /// Returns how long ago the hand-over was.
     fn age_us(self, now_us: u64) -> u64 {
         now_us.wrapping_sub(self.0 as u64 >> TIME_SHIFT) & TIME_MASK
+    }
+}
+
+/// Readings under way that are kept apart, each with the time of its hand-over in microseconds.
+#[derive(Debug, Default)]
+struct Deferred {
+    places: Vec<(u64, u64)>,
+    free: Vec<usize>,
+}
+
+impl Deferred {
+    /// Finds a place for a reading.
+    fn add(&mut self, index: u64, handed_us: u64) -> usize {
+        if let Some(place) = self.free.pop() {
+            self.places[place] = (index, handed_us);
+            return place;
+        }
+        self.places.push((index, handed_us));
+        self.places.len() - 1
+    }
+
+    /// Gives a place free, and returns what was there.
+    fn remove(&mut self, place: usize) -> (u64, u64) {
+        self.free.push(place);
+        self.places[place]
     }
 }
 
@@ -100,6 +143,19 @@ pub(crate) struct Ledger {
     pub(crate) by_partition: Vec<u64>,
     /// Why the latest failure failed.
     latest_failure: Option<RDKafkaErrorCode>,
+    deferred: Deferred,
+}
+
+impl Ledger {
+    /// Returns which reading a tag means, and how long ago it was handed over; what is kept apart
+    /// loses its place.
+    fn take(&mut self, tag: Tag, now_us: u64) -> (u64, u64) {
+        if tag.sort() == Some(DEFERRED) {
+            let (index, handed_us) = self.deferred.remove(tag.place());
+            return (index, now_us.saturating_sub(handed_us));
+        }
+        (tag.index(self.acknowledgements.settled_below()), tag.age_us(now_us))
+    }
 }
 
 /// Receives what the client says.
@@ -132,6 +188,7 @@ impl Deliveries {
                 response: Durations::default(),
                 by_partition: vec![0; partitions as usize],
                 latest_failure: None,
+                deferred: Deferred::default(),
             }),
             settled_below: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -194,15 +251,35 @@ impl Deliveries {
         self.publish(base, &ledger);
     }
 
+    /// Notes that a reading is sent much later than it is due.
+    pub(crate) fn defer(&self, index: u64) {
+        let mut ledger = self.ledger();
+        let base = ledger.acknowledgements.settled_below();
+        ledger.acknowledgements.defer(index);
+        self.publish(base, &ledger);
+    }
+
+    /// Returns the tag of a reading that was kept apart and is about to be handed over.
+    pub(crate) fn tag_deferred(&self, index: u64, handed_us: u64) -> Tag {
+        Tag::deferred(self.ledger().deferred.add(index, handed_us) as u64)
+    }
+
+    /// Notes that it was not handed over.
+    pub(crate) fn untag(&self, tag: Tag) {
+        if tag.sort() == Some(DEFERRED) {
+            self.ledger().deferred.remove(tag.place());
+        }
+    }
+
     fn acknowledge(&self, tag: Tag, partition: i32) {
         let now_us = self.clock.now_ns() / 1_000;
         let mut ledger = self.ledger();
         let base = ledger.acknowledgements.settled_below();
-        let index = tag.index(base);
+        let (index, age_us) = ledger.take(tag, now_us);
         if !ledger.acknowledgements.acknowledge(index) {
             return;
         }
-        ledger.latency.record(tag.age_us(now_us));
+        ledger.latency.record(age_us);
         ledger.response.record(now_us.saturating_sub(self.simulation.send_ns(index) / 1_000));
         let share = usize::try_from(partition)
             .ok()
@@ -217,7 +294,7 @@ impl Deliveries {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         let mut ledger = self.ledger();
         let base = ledger.acknowledgements.settled_below();
-        let index = tag.index(base);
+        let (index, _) = ledger.take(tag, 0);
         if ledger.acknowledgements.fail(index) {
             ledger.latest_failure = Some(code);
             let failed = ledger.acknowledgements.failed();
@@ -229,7 +306,7 @@ impl Deliveries {
     }
 
     fn settle_extra(&self, tag: Tag, is_refused: bool) {
-        if tag.is_event() {
+        if tag.sort() == Some(EVENT) {
             let mut events = self.events();
             let number = tag.index(events.base());
             events.settle(number, is_refused);
@@ -312,14 +389,43 @@ mod tests {
             took_us in 0_u64..1 << 35,
         ) {
             let tag = Tag::new(base + ahead, handed_us);
-            prop_assert!(!tag.is_extra() && !tag.is_event());
+            prop_assert_eq!(tag.sort(), None);
             prop_assert_eq!(tag.index(base), base + ahead);
             prop_assert_eq!(tag.age_us(handed_us + took_us), took_us);
             let event = Tag::event(base + ahead);
-            prop_assert!(event.is_extra() && event.is_event());
+            prop_assert_eq!((event.sort(), event.is_extra()), (Some(EVENT), true));
             prop_assert_eq!(event.index(base), base + ahead);
-            prop_assert!(Tag::copy().is_extra() && !Tag::copy().is_event());
+            prop_assert_eq!((Tag::copy().sort(), Tag::copy().is_extra()), (Some(COPY), true));
+            let deferred = Tag::deferred(ahead);
+            prop_assert_eq!((deferred.sort(), deferred.is_extra()), (Some(DEFERRED), false));
+            prop_assert_eq!(deferred.place() as u64, ahead);
         }
+    }
+
+    /// Goal: the window need not reach back to what is sent much later, or nothing could be sent
+    /// until then.
+    #[test]
+    fn a_reading_that_is_kept_apart_holds_no_other_up() {
+        let deliveries =
+            Deliveries::new(Clock::new(std::time::Instant::now(), 0), Arc::new(simulation()), 1);
+        for index in [0, 1] {
+            deliveries.defer(index);
+        }
+        for index in 2..640 {
+            deliveries.acknowledge(Tag::new(index, 0), 0);
+        }
+        assert!(deliveries.settled_below() > 64);
+        let tags = [0, 1].map(|index| deliveries.tag_deferred(index, 5));
+        deliveries.untag(tags[1]);
+        assert_eq!(deliveries.tag_deferred(1, 5), tags[1], "its place is free");
+        let open =
+            |deliveries: &Deliveries| deliveries.ledger().acknowledgements.unacknowledged(64);
+        assert_eq!(open(&deliveries), [IndexRange { from: 0, to: 2 }]);
+        deliveries.acknowledge(tags[0], 0);
+        assert_eq!(open(&deliveries), [IndexRange { from: 1, to: 2 }]);
+        deliveries.fail(tags[1], &KafkaError::MessageProduction(RDKafkaErrorCode::PolicyViolation));
+        assert_eq!(open(&deliveries), [IndexRange { from: 1, to: 2 }]);
+        assert_eq!(deliveries.failed(), 1);
     }
 
     #[test]

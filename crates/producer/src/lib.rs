@@ -51,6 +51,8 @@ pub async fn run(settings: ProducerSettings, context: Context) -> anyhow::Result
             Err(error) => return Err(error.into()),
         }
     }
-    let run = Run::start(settings, reports, &context)?;
-    run.finish(context).await
+    match Run::start(settings, reports, &context)? {
+        Some(run) => run.finish(context).await,
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -154,7 +154,8 @@ impl Observer {
             );
         } else {
             info!(
-                sent = report.scheduled,
+                due = report.scheduled,
+                sent = report.sent,
                 acknowledged = report.acknowledged,
                 failed = report.failed,
                 in_flight = standing.in_flight(),

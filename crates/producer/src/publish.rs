@@ -20,6 +20,9 @@ use crate::progress::Progress;
 
 /// Pause while the client takes no more readings; a batch is acknowledged meanwhile.
 pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// Readings that are held back for longer are kept apart in the books: these need not reach back to
+/// them, however many are due meanwhile.
+const HELD_IN_WINDOW_MAX_MS: u64 = 1_000;
 /// Readings that Kafka may refuse for good before the run gives up.
 const FAILURES_MAX: u64 = 10_000;
 
@@ -48,19 +51,30 @@ struct Held {
 struct HeldReading {
     send_ns: u64,
     index: u64,
-    is_copy: bool,
+    sort: Sort,
+}
+
+/// What a record is to the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    /// A reading in the window.
+    Reading,
+    /// A reading that is kept apart.
+    Deferred,
+    /// The second copy of a reading.
+    Copy,
 }
 
 impl Held {
-    fn push(&mut self, due_ns: u64, delay_ms: u64, index: u64, is_copy: bool) {
+    fn push(&mut self, due_ns: u64, delay_ms: u64, index: u64, sort: Sort) {
         let send_ns = due_ns.saturating_add(delay_ms * NS_PER_MS);
-        self.readings.push(Reverse(HeldReading { send_ns, index, is_copy }));
-        self.copies += u64::from(is_copy);
+        self.readings.push(Reverse(HeldReading { send_ns, index, sort }));
+        self.copies += u64::from(sort == Sort::Copy);
     }
 
     fn pop(&mut self) {
         if let Some(Reverse(reading)) = self.readings.pop() {
-            self.copies -= u64::from(reading.is_copy);
+            self.copies -= u64::from(reading.sort == Sort::Copy);
         }
     }
 
@@ -218,7 +232,7 @@ impl Publisher {
         }
         let fate = self.assignment.simulation.fate(index);
         if fate == Fate::default() {
-            let is_sent = self.publish(index, false, now_ns)?;
+            let is_sent = self.publish(index, Sort::Reading, now_ns)?;
             batch.sent += u64::from(is_sent);
             return Ok(is_sent);
         }
@@ -226,14 +240,19 @@ impl Publisher {
         if !fate.is_sent() {
             batch.passed_over.push(index);
         } else if fate.delay_ms > 0 {
-            self.held.push(due_ns, fate.delay_ms, index, false);
-        } else if self.publish(index, false, now_ns)? {
+            let mut sort = Sort::Reading;
+            if fate.delay_ms > HELD_IN_WINDOW_MAX_MS {
+                self.client.deliveries().defer(index);
+                sort = Sort::Deferred;
+            }
+            self.held.push(due_ns, fate.delay_ms, index, sort);
+        } else if self.publish(index, Sort::Reading, now_ns)? {
             batch.sent += 1;
         } else {
             return Ok(false);
         }
         if let Some(delay_ms) = fate.copy_delay_ms {
-            self.held.push(due_ns, delay_ms, index, true);
+            self.held.push(due_ns, delay_ms, index, Sort::Copy);
         }
         batch.fates.add(&fate);
         Ok(true)
@@ -243,11 +262,11 @@ impl Publisher {
     fn publish_held(&mut self, now_ns: u64) -> Result<bool, ProducerError> {
         while let Some(reading) = self.held.next().filter(|next| next.send_ns <= now_ns) {
             let handed_ns = self.assignment.clock.now_ns();
-            if !self.publish(reading.index, reading.is_copy, handed_ns)? {
+            if !self.publish(reading.index, reading.sort, handed_ns)? {
                 return Ok(false);
             }
             self.held.pop();
-            if !reading.is_copy {
+            if reading.sort != Sort::Copy {
                 self.assignment
                     .progress
                     .released(handed_ns, handed_ns.saturating_sub(reading.send_ns));
@@ -257,20 +276,29 @@ impl Publisher {
     }
 
     /// Sends one reading; returns whether the client had room for it.
-    fn publish(&mut self, index: u64, is_copy: bool, now_ns: u64) -> Result<bool, ProducerError> {
+    fn publish(&mut self, index: u64, sort: Sort, now_ns: u64) -> Result<bool, ProducerError> {
         let simulation = &self.assignment.simulation;
         let reading = simulation.reading(index);
         self.record.clear();
         simulation.encode(&reading, &mut self.record);
         let site = simulation.fleet().site_number_of(reading.sensor);
+        let deliveries = self.client.deliveries();
+        let tag = match sort {
+            Sort::Reading => Tag::new(index, now_ns / 1_000),
+            Sort::Deferred => deliveries.tag_deferred(index, now_ns / 1_000),
+            Sort::Copy => Tag::copy(),
+        };
         let sent = self.client.send(Outgoing {
             topic: &self.assignment.topic,
             partition: Some(self.assignment.partitions[site]),
             key: &simulation.fleet().sites()[site].id,
             value: &self.record,
             ts_ms: reading.ts_ms,
-            tag: if is_copy { Tag::copy() } else { Tag::new(index, now_ns / 1_000) },
+            tag,
         });
+        if !matches!(sent, Ok(true)) {
+            deliveries.untag(tag);
+        }
         sent.map_err(|source| ProducerError::Refused { index, source })
     }
 }

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use domain::simulation::report::{
-    DurationSummary, PartitionShare, RateProof, RunState, Stalls, WindowProof,
+    DurationSummary, PartitionShare, RateProof, RunState, Shard, Stalls, WindowProof,
 };
-use domain::simulation::{FateCounts, FleetSpec, Load, RunReport, Schedule};
+use domain::simulation::{FateCounts, FleetSpec, Load, RunManifest, RunReport, Schedule};
 use jiff::Timestamp;
 
 use crate::error::ProducerError;
@@ -32,13 +32,22 @@ impl ReportFolder {
     }
 
     /// Returns the file of a run, or of a producer's part in it.
-    pub(crate) fn file(&self, report: &RunReport) -> PathBuf {
-        self.path.join(format!("{}.json", report.id()))
+    pub(crate) fn file(&self, id: &str) -> PathBuf {
+        self.path.join(format!("{id}.json"))
+    }
+
+    /// Tells whether a part of a run of just these inputs was sent to a topic to its end.
+    pub(crate) fn has_complete(&self, manifest: &RunManifest, shard: Shard, topic: &str) -> bool {
+        // What cannot be read is no proof that it was.
+        let text = fs::read(self.file(&shard.id(&manifest.run))).unwrap_or_default();
+        serde_json::from_slice::<RunReport>(&text).is_ok_and(|found| {
+            found.state == RunState::Complete && found.manifest == *manifest && found.topic == topic
+        })
     }
 
     /// Stores a report in place of the run's previous one; a reader sees either, never a part.
     pub(crate) fn store(&self, report: &RunReport) -> Result<(), ProducerError> {
-        let file = self.file(report);
+        let file = self.file(&report.id());
         let draft = self.path.join(format!(".{}.json", report.id()));
         write_synced(&draft, report)
             .and_then(|()| fs::rename(&draft, &file))
@@ -94,7 +103,8 @@ impl Display for Text<'_> {
         writeln!(f, "fleet         {}", fleet(&manifest.fleet))?;
         writeln!(f, "schedule      {}", Timetable(&manifest.schedule))?;
         writeln!(f, "topic         {}", report.topic)?;
-        writeln!(f, "sent          {}", report.scheduled)?;
+        writeln!(f, "due           {}", report.scheduled)?;
+        writeln!(f, "sent          {}", report.sent)?;
         writeln!(f, "acknowledged  {}", report.acknowledged)?;
         writeln!(f, "failed        {}", report.failed)?;
         writeln!(f, "events        {}", report.events)?;

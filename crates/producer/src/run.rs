@@ -1,12 +1,12 @@
 //! One run from start to report: starts the threads, watches them, and settles what was sent.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use domain::partitioner::murmur2;
 use domain::simulation::report::{DurationSummary, RunState};
 use domain::simulation::{RunManifest, RunReport, Simulation};
 use jiff::Timestamp;
@@ -73,14 +73,22 @@ impl Standing {
 }
 
 impl Run {
-    /// Decides on the start, stores the first report, and only then lets the first reading be sent.
+    /// Decides on the start, stores the first report, and only then lets the first reading be sent;
+    /// `None` if the very run is complete.
     pub(crate) fn start(
         settings: ProducerSettings,
         reports: ReportFolder,
         context: &Context,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Option<Self>> {
         let (start_ms, clock) = settings.start_ms.map_or_else(start_in_a_moment, start_at);
-        let manifest = settings.manifest(settings.run.clone().unwrap_or_else(run_id), start_ms);
+        let manifest = manifest(&settings, start_ms);
+        if reports.has_complete(&manifest, settings.shard, &settings.kafka.topic) {
+            info!(
+                run = manifest.run,
+                "the run is complete, nothing is sent again; PRODUCER_RUN makes it another one"
+            );
+            return Ok(None);
+        }
         let partitions = settings.kafka.partitions;
         let simulation = Arc::new(Simulation::new(manifest.clone()));
         let by_site = simulation.fleet().partitions(partitions);
@@ -123,7 +131,7 @@ impl Run {
             let _unheard = sender.send(outcome.and(announced));
         })?;
         context.health.well();
-        Ok(run)
+        Ok(Some(run))
     }
 
     /// Watches the run to its end, stores and prints its report.
@@ -139,7 +147,7 @@ impl Run {
         let text = Text {
             report: &report,
             catch_up: self.settings.catch_up,
-            file: &self.reports.file(&report),
+            file: &self.reports.file(&report.id()),
         };
         // A closed pipe is no reason to fail: the file has it all.
         let _closed = std::io::stdout().write_all(text.to_string().as_bytes());
@@ -230,7 +238,8 @@ impl Run {
         let response_now = ledger.response.end_interval();
         let scheduled = self.progress.scheduled();
         let (rate_proof, fates) = self.progress.proof();
-        let sent = scheduled.saturating_sub(ledger.acknowledgements.passed_over());
+        let aside = ledger.acknowledgements.passed_over() + self.progress.held();
+        let sent = scheduled.saturating_sub(aside);
         let rate_achieved =
             if elapsed_s > 0.0 { sent.saturating_sub(1) as f64 / elapsed_s } else { 0.0 };
         let report = RunReport {
@@ -240,6 +249,7 @@ impl Run {
             state,
             written_ms: Timestamp::now().as_millisecond(),
             scheduled,
+            sent,
             acknowledged: ledger.acknowledgements.acknowledged(),
             failed: ledger.acknowledgements.failed(),
             unacknowledged: ledger.acknowledgements.unacknowledged(scheduled),
@@ -281,10 +291,46 @@ fn start_at(start_ms: i64) -> (i64, Clock) {
     (start_ms, clock)
 }
 
-/// Names a run by its start and four random digits: readable, in order, unique enough.
-fn run_id() -> String {
-    let mut id = Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
-    // Writing to a string cannot fail.
-    let _never = write!(id, "-{:04x}", rand::random::<u16>());
-    id
+/// Returns the inputs of the run.
+///
+/// A run whose start is given has an id that follows from all of them: sent once more, by a process
+/// that was restarted or on another day, its readings are the same rows. Any other run is named by
+/// its start and four random digits: readable, in order, unique enough.
+fn manifest(settings: &ProducerSettings, start_ms: i64) -> RunManifest {
+    let mut manifest = settings.manifest(String::new(), start_ms);
+    let suffix = match settings.start_ms {
+        Some(_) => format!("{:08x}", murmur2(format!("{manifest:?}").as_bytes())),
+        None => format!("{:04x}", rand::random::<u16>()),
+    };
+    let start = Timestamp::from_millisecond(start_ms).unwrap_or_default();
+    let named = || format!("{}-{suffix}", start.strftime("%Y%m%dT%H%M%S"));
+    manifest.run = settings.run.clone().unwrap_or_else(named);
+    manifest
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::settings::Reader;
+
+    use super::*;
+
+    fn id(pairs: &[(&str, &str)]) -> String {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let settings = ProducerSettings::read(&mut Reader::new(pairs.collect()));
+        manifest(&settings, settings.start_ms.unwrap_or(1_764_000_000_000)).run
+    }
+
+    #[test]
+    fn a_history_has_the_id_of_its_inputs() {
+        let start = ("PRODUCER_START", "2026-11-21T00:00:00Z");
+        let history = id(&[start]);
+        assert!(history.starts_with("20261121T000000-"), "{history}");
+        assert_eq!(history, id(&[start]));
+        for other in [("PRODUCER_SEED", "7"), ("IOT_NUM_SENSORS", "9"), ("PRODUCER_READINGS", "5")]
+        {
+            assert_ne!(history, id(&[start, other]), "{other:?}");
+        }
+        assert_eq!(id(&[start, ("PRODUCER_RUN", "mine")]), "mine");
+        assert_eq!(id(&[]).len(), "20251124T160000-07b1".len());
+    }
 }

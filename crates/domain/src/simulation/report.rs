@@ -39,6 +39,12 @@ impl Shard {
     /// All sites.
     pub const WHOLE: Self = Self { number: 0, of: 1 };
 
+    /// Returns what names this part of a run among all.
+    pub fn id(self, run: &str) -> String {
+        let Self { number, of } = self;
+        if self.is_whole() { run.to_owned() } else { format!("{run}.{number}-of-{of}") }
+    }
+
     /// Tells whether the sensors of a site belong to this part.
     pub fn has_site(self, site: u64) -> bool {
         self.of == 1 || site % self.of == self.number
@@ -162,6 +168,9 @@ pub struct RunReport {
     pub written_ms: i64,
     /// Readings whose time has come: numbers `0..scheduled`, those of other parts among them.
     pub scheduled: u64,
+    /// Readings of this part that were handed to the Kafka client: not what is held back.
+    #[serde(default)]
+    pub sent: u64,
     /// Readings that Kafka acknowledged.
     pub acknowledged: u64,
     /// Readings that Kafka refused for good.
@@ -205,6 +214,7 @@ impl RunReport {
             topic: topic.into(),
             state: RunState::Complete,
             scheduled: readings,
+            sent: readings,
             acknowledged: readings,
             failed: 0,
             unacknowledged: Vec::new(),
@@ -224,8 +234,7 @@ impl RunReport {
 
     /// Returns what names this report among all: the run, and the part of it.
     pub fn id(&self) -> String {
-        let (run, Shard { number, of }) = (&self.manifest.run, self.shard);
-        if self.shard.is_whole() { run.clone() } else { format!("{run}.{number}-of-{of}") }
+        self.shard.id(&self.manifest.run)
     }
 
     /// Returns the run that a report is of, by its id.

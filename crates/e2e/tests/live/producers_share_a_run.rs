@@ -83,3 +83,33 @@ fn a_producer_that_waits_for_its_start_can_be_stopped() {
     assert!(status.success(), "{status}{}", producer.last_lines());
     assert_eq!(trial.report().unwrap().scheduled, 0);
 }
+
+/// Goal: a producer that is restarted in the midst of a history, as containers are, makes it whole
+/// and nothing twice; after its end it sends nothing more.
+#[test]
+fn a_history_that_is_sent_again_is_the_same_run() {
+    let _turn = turn();
+    let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
+    let an_hour_ago_ms = Timestamp::now().as_millisecond() - 3_600_000;
+    trial
+        .set("PRODUCER_START", Timestamp::from_millisecond(an_hour_ago_ms).unwrap())
+        .set("PRODUCER_READINGS", 300_000)
+        .set("PRODUCER_CATCH_UP", "bounded:2");
+    let mut producer = trial.start("producer", "producer-killed").unwrap();
+    let has_begun = |line: &up::LogLine| line.number("sent").is_some_and(|sent| sent > 1_000.0);
+    producer.wait_for("readings", WAIT, has_begun).unwrap();
+    producer.kill().unwrap();
+    let killed = trial.report().unwrap();
+
+    trial.set("PRODUCER_CATCH_UP", "unlimited");
+    let whole = trial.produce(WAIT).unwrap();
+    assert_eq!(whole.manifest, killed.manifest);
+    let (_, sent) = records(&trial);
+    let mut again = trial.start("producer", "producer-again").unwrap();
+    let says = |line: &up::LogLine| line.message().starts_with("the run is complete");
+    again.wait_for("that the run is complete", WAIT, says).unwrap();
+    assert!(again.wait(WAIT).unwrap().success());
+    assert_eq!(records(&trial).1, sent, "a complete run is sent again");
+    let _consumer = trial.start("consumer", "consumer").unwrap();
+    trial.assert_proved().unwrap();
+}

@@ -11,7 +11,9 @@ const RUN: Setting = Setting {
     name: "PRODUCER_RUN",
     default: "",
     unit: "",
-    meaning: "Id of the run, the same for all producers that share it; not set makes a new one",
+    meaning: "Id of the run, the same for all producers that share it; not set makes a new one, \
+              with PRODUCER_START the one that follows from all inputs: a history that is sent \
+              again is the same rows",
 };
 const SHARD: Setting = Setting {
     name: "PRODUCER_SHARD",
