@@ -1,6 +1,8 @@
 //! The partitions at work: records in, work for the writer out, offsets to commit once that is
 //! durable; all on the Kafka thread.
 
+mod silence;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
@@ -21,6 +23,7 @@ use crate::settings::ServiceSettings;
 use crate::statistics::Statistics;
 use crate::window::{Arrival, Bookmark, Fate, Known, Late, Partition, Timing};
 use crate::writer::{Work, Writer, Written};
+use silence::Silence;
 
 /// Most bytes of a late reading's key, and of its headers; larger ones are left out, so that its
 /// topic takes it and memory is bounded (I6).
@@ -32,9 +35,7 @@ struct Owned {
     partition: Partition,
     /// Tells this assignment from earlier ones of the same partition (I4).
     epoch: u64,
-    /// Whether everything there is has been read.
-    is_at_end: bool,
-    last_record: Instant,
+    silence: Silence,
     committed: Option<Bookmark>,
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     last_flush: Instant,
     to_commit: BTreeMap<i32, (u64, Bookmark)>,
     complaint: Complaint,
+    /// Of larger windows that are missing.
+    unmerged: Complaint,
     pub(crate) statistics: Statistics,
 }
 
@@ -85,6 +88,7 @@ impl Engine {
             last_flush: now,
             to_commit: BTreeMap::new(),
             complaint: Complaint::default(),
+            unmerged: Complaint::default(),
             statistics: Statistics::new(settings.progress_interval, now),
         }
     }
@@ -98,8 +102,7 @@ impl Engine {
         let owned = Owned {
             partition,
             epoch: self.epochs,
-            is_at_end: false,
-            last_record: Instant::now(),
+            silence: Silence::begin(Instant::now()),
             committed: None,
         };
         self.partitions.insert(number, owned);
@@ -148,7 +151,6 @@ impl Engine {
             return;
         };
         let Some(owned) = self.partitions.get_mut(&number) else { return };
-        (owned.is_at_end, owned.last_record) = (false, now);
         if offset < owned.partition.position() {
             warn!(partition = number, offset, "the partition begins anew");
             let known = owned.partition.known();
@@ -167,6 +169,7 @@ impl Engine {
         };
         let reading = reading.as_ref().ok();
         let fate = owned.partition.accept(Arrival { offset, arrived_ms, reading });
+        owned.silence.heard(&fate, now);
         let kind = reading.map(|reading| reading.kind);
         self.statistics.taken(kind, &fate);
         let (reason, window_start_ms, by_ms) = match fate {
@@ -199,7 +202,7 @@ impl Engine {
     /// Notes that everything in a partition has been read.
     pub(crate) fn reached_end(&mut self, number: i32) {
         if let Some(owned) = self.partitions.get_mut(&number) {
-            owned.is_at_end = true;
+            owned.silence.reached_end();
         }
     }
 
@@ -211,8 +214,8 @@ impl Engine {
 
     /// Looks at the clock: what was written, what is to be, who is silent.
     pub(crate) fn turn(&mut self, now: Instant) -> Result<(), AnalyticsError> {
-        for owned in self.partitions.values_mut().filter(|owned| owned.is_at_end) {
-            if now.saturating_duration_since(owned.last_record) >= self.idle_timeout {
+        for owned in self.partitions.values_mut() {
+            if owned.silence.has_lasted(self.idle_timeout, now) {
                 owned.partition.fall_silent();
             }
         }
@@ -229,6 +232,16 @@ impl Engine {
 
     fn landed(&mut self, written: Written) {
         self.statistics.written(written);
+        if written.unmerged > 0 {
+            let larger_windows = written.unmerged;
+            self.unmerged.raise(|| {
+                warn!(
+                    larger_windows,
+                    "not merged, and missing in aggregates_1h: windows that they are made of have \
+                     outlived the time to live of aggregates_1m, or are about to"
+                );
+            });
+        }
         let Some(Flight { bookmarks }) = self.flight.take() else { return };
         let landed = bookmarks.into_iter().map(|(number, epoch, mark)| (number, (epoch, mark)));
         self.to_commit.extend(landed);

@@ -4,6 +4,8 @@ use rdkafka::error::KafkaError;
 use runtime::clock::ClockDifference;
 use scylla::errors::ExecutionError;
 
+use crate::window::TimingChange;
+
 /// Why the service ends.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalyticsError {
@@ -34,6 +36,14 @@ pub enum AnalyticsError {
         what: &'static str,
         /// Cassandra's reason.
         source: Box<ExecutionError>,
+    },
+    /// The settings do not fit the windows under way.
+    #[error("partition {partition} cannot be taken over: {change}")]
+    Timing {
+        /// The partition.
+        partition: i32,
+        /// What differs.
+        change: TimingChange,
     },
     /// A row is not what its table promises.
     #[error("{what} cannot be read: {reason}")]

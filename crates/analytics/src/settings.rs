@@ -9,7 +9,7 @@ use runtime::kafka::{KafkaSettings, read_topic};
 use runtime::settings::{Reader, Setting};
 
 use crate::detect::Policy;
-use crate::window::Timing;
+use crate::window::{self, Timing};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -90,13 +90,13 @@ pub struct ServiceSettings {
 }
 
 const WINDOW: Setting = Setting {
-    name: "ANALYTICS_WINDOW_SEC",
+    name: window::WINDOW_SEC,
     default: "60",
     unit: "s",
     meaning: "Size of a window, written to aggregates_1m; it divides an hour",
 };
 const ROLLUP: Setting = Setting {
-    name: "ANALYTICS_ROLLUP_SEC",
+    name: window::ROLLUP_SEC,
     default: "3600",
     unit: "s",
     meaning: "Size of the windows that these are merged into, written to aggregates_1h; a \
@@ -203,20 +203,21 @@ fn read_timing(reader: &mut Reader) -> Timing {
         window_ms: window_s * 1_000,
         rollup_ms: rollup_s * 1_000,
         out_of_order_ms: milliseconds(
-            "ANALYTICS_OUT_OF_ORDER_SEC",
+            window::OUT_OF_ORDER_SEC,
             "5",
             "How far the watermark stays behind the latest event time of a partition",
         ),
         lateness_ms: milliseconds(
-            "ANALYTICS_ALLOWED_LATENESS_SEC",
+            window::ALLOWED_LATENESS_SEC,
             "30",
             "How long after a window was closed a reading amends it, in event time",
         ),
         clock_ahead_max_ms: milliseconds(
-            "ANALYTICS_CLOCK_AHEAD_MAX_SEC",
+            window::CLOCK_AHEAD_MAX_SEC,
             "30",
-            "How far after its arrival the event time of a reading may lie; not above the \
-             allowed lateness, or one wrong clock makes all others late",
+            "How far after its arrival the event time of a reading may lie, and how far after all \
+             others' it moves the watermark at once; not above the allowed lateness, or one wrong \
+             clock makes all others late",
         ),
     }
 }

@@ -90,10 +90,11 @@ impl Statistics {
     }
 
     /// Counts what was written.
-    pub(crate) fn written(&mut self, Written { rows, alerts, late }: Written) {
+    pub(crate) fn written(&mut self, Written { rows, alerts, late, unmerged }: Written) {
         self.written.rows += rows;
         self.written.alerts += alerts;
         self.written.late += late;
+        self.written.unmerged += unmerged;
     }
 
     /// Tells whether it is time to say something.
@@ -127,6 +128,7 @@ impl Statistics {
             rows_total = self.written.rows,
             alerts_total = self.written.alerts,
             late_published_total = self.written.late,
+            rollups_unmerged_total = self.written.unmerged,
             alerts_open = summary.alerts_open,
             sensors = summary.sensors,
             partitions = summary.partitions,

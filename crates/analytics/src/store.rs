@@ -30,6 +30,7 @@ use tracing::warn;
 
 use crate::detect::Watch;
 use crate::error::AnalyticsError;
+use crate::rollup;
 use crate::settings::ServiceSettings;
 use crate::window::{Known, Raised, SensorState, WindowRow};
 use rows::{AlertColumns, WindowColumns};
@@ -313,6 +314,13 @@ impl Store {
         )
         .await?;
         Ok(rows)
+    }
+
+    /// Tells whether no window that began at `start_ms` or later has expired by now.
+    pub(crate) fn keeps_windows_since(&self, start_ms: i64) -> bool {
+        let end_ms = start_ms.saturating_add(self.settings.timing.window_ms);
+        let time_to_live = self.tables.time_to_live(&MINUTES);
+        rollup::is_kept(end_ms, time_to_live, self.clock.now().latest_ms)
     }
 
     /// Reads what is known of the sensors of a Kafka partition.

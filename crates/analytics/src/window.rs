@@ -5,6 +5,7 @@
 //! from a [`Bookmark`] on computes what any other computes.
 
 mod accumulator;
+mod ahead;
 mod bookmark;
 mod bucket;
 mod outcome;
@@ -16,7 +17,7 @@ mod simulation;
 mod speculation;
 mod sum;
 
-pub use bookmark::{Bookmark, Counts};
+pub use bookmark::{Bookmark, Counts, TimingChange};
 pub use outcome::{Fate, Late, Outcome, Raised, RowKey, SensorState, WindowRow};
 pub use partition::{Arrival, Partition};
 pub use registry::Known;
@@ -32,11 +33,30 @@ pub struct Timing {
     pub out_of_order_ms: i64,
     /// How long after a window was closed a reading may still amend it, in event time.
     pub lateness_ms: i64,
-    /// How far after its arrival the event time of a reading may lie.
+    /// How far after its arrival, and after the latest event time of a partition, the event time
+    /// of a reading may lie.
     pub clock_ahead_max_ms: i64,
 }
 
+/// Names of the settings that a timing is made of.
+pub(crate) const WINDOW_SEC: &str = "ANALYTICS_WINDOW_SEC";
+pub(crate) const ROLLUP_SEC: &str = "ANALYTICS_ROLLUP_SEC";
+pub(crate) const OUT_OF_ORDER_SEC: &str = "ANALYTICS_OUT_OF_ORDER_SEC";
+pub(crate) const ALLOWED_LATENESS_SEC: &str = "ANALYTICS_ALLOWED_LATENESS_SEC";
+pub(crate) const CLOCK_AHEAD_MAX_SEC: &str = "ANALYTICS_CLOCK_AHEAD_MAX_SEC";
+
 impl Timing {
+    /// Returns the settings that it is made of, by name, in milliseconds.
+    pub(crate) fn settings(&self) -> [(&'static str, i64); 5] {
+        [
+            (WINDOW_SEC, self.window_ms),
+            (ROLLUP_SEC, self.rollup_ms),
+            (OUT_OF_ORDER_SEC, self.out_of_order_ms),
+            (ALLOWED_LATENESS_SEC, self.lateness_ms),
+            (CLOCK_AHEAD_MAX_SEC, self.clock_ahead_max_ms),
+        ]
+    }
+
     /// Returns the start of the window that an event time lies in.
     pub fn window_start_ms(&self, ts_ms: i64) -> i64 {
         ts_ms - ts_ms.rem_euclid(self.window_ms)
@@ -45,6 +65,11 @@ impl Timing {
     /// Returns the start of the larger window that an event time lies in.
     pub fn rollup_start_ms(&self, ts_ms: i64) -> i64 {
         ts_ms - ts_ms.rem_euclid(self.rollup_ms)
+    }
+
+    /// Returns up to where an event time is believed at once, given the latest one.
+    pub(crate) fn reach_ms(&self, latest_ms: i64) -> i64 {
+        latest_ms.saturating_add(self.clock_ahead_max_ms)
     }
 
     /// Tells whether a window is closed: the watermark is at or past its end.

@@ -36,6 +36,8 @@ pub(crate) struct Written {
     pub(crate) rows: u64,
     pub(crate) alerts: u64,
     pub(crate) late: u64,
+    /// Larger windows that were not merged, because their parts may have expired.
+    pub(crate) unmerged: u64,
 }
 
 /// The servers that are written to.
@@ -96,7 +98,7 @@ impl Sink {
         written.rows += rows?;
         let rollups = outcomes.iter().flat_map(|(_, outcome)| &outcome.rollups);
         let rollups: std::collections::BTreeSet<_> = rollups.cloned().collect();
-        written.rows += self.roll_up(rollups.into_iter().collect()).await?;
+        self.roll_up(rollups.into_iter().collect(), &mut written).await?;
         for (_, outcome) in &outcomes {
             // One after the other: of one episode there may be two.
             for raised in &outcome.alerts {
@@ -132,7 +134,13 @@ impl Sink {
         Ok(count)
     }
 
-    async fn roll_up(&self, rollups: Vec<(String, i64)>) -> Result<u64, AnalyticsError> {
+    /// Merges larger windows from the windows in the table, but none of which some may be gone: the
+    /// row would be of what is left, and outlive all proof of that.
+    async fn roll_up(
+        &self,
+        rollups: Vec<(String, i64)>,
+        written: &mut Written,
+    ) -> Result<(), AnalyticsError> {
         let size_ms = self.timing.rollup_ms;
         let merged = stream::iter(&rollups).map(async |(site_id, start_ms)| {
             let span = *start_ms..start_ms + size_ms;
@@ -141,10 +149,17 @@ impl Sink {
                 rows.extend(self.store.read_windows(site_id, hour_ms).await?);
             }
             rows.retain(|row| span.contains(&row.key.window_start_ms));
-            Ok::<_, AnalyticsError>(rollup::merge(*start_ms, rows))
+            // Asked once they have been read: what is kept by now was there.
+            let is_whole = self.store.keeps_windows_since(*start_ms);
+            Ok::<_, AnalyticsError>(is_whole.then(|| rollup::merge(*start_ms, rows)))
         });
-        let merged: Vec<Vec<WindowRow>> = merged.buffered(CONCURRENCY).try_collect().await?;
-        self.write_rows(Level::Rollup, merged.into_iter().flatten().collect()).await
+        let merged: Vec<Option<Vec<WindowRow>>> =
+            merged.buffered(CONCURRENCY).try_collect().await?;
+        let whole: Vec<Vec<WindowRow>> = merged.into_iter().flatten().collect();
+        written.unmerged += (rollups.len() - whole.len()) as u64;
+        let rows = whole.into_iter().flatten().collect();
+        written.rows += self.write_rows(Level::Rollup, rows).await?;
+        Ok(())
     }
 
     /// Publishes and stores an alert, unless that has been done; returns whether it was news.

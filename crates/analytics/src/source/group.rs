@@ -131,6 +131,8 @@ impl Group {
         alerts: &mut Option<Vec<Alert>>,
     ) -> Result<Resumed, AnalyticsError> {
         let bookmark = self.bookmark(consumer, number)?;
+        let refused = |change| AnalyticsError::Timing { partition: number, change };
+        bookmark.fits(&self.sink.timing).map_err(refused)?;
         let store = &self.sink.store;
         let known = self.runtime.block_on(store.read_states(number))?;
         let all = match alerts {

@@ -3,6 +3,7 @@
 use domain::{Aggregate, Reading, SensorKind};
 
 use super::accumulator::Accumulator;
+use super::ahead::Ahead;
 use super::outcome::{RowKey, WindowRow};
 use super::registry::{Registry, Sensor};
 use super::speculation::Unfinished;
@@ -12,6 +13,7 @@ use super::speculation::Unfinished;
 pub(crate) struct Mark {
     pub(crate) offset: u64,
     pub(crate) watermark_ms: i64,
+    pub(crate) ahead: Ahead,
 }
 
 /// Windows of many sensors; by the sensors' numbers, and empty for those that said nothing.
@@ -21,13 +23,12 @@ pub(crate) struct Bucket {
     pub(crate) mark: Mark,
     pub(crate) is_closed: bool,
     is_dirty: bool,
-    readings: u64,
     windows: Vec<Option<Box<Accumulator>>>,
 }
 
 impl Bucket {
     pub(crate) fn new(start_ms: i64, mark: Mark, is_closed: bool) -> Self {
-        Self { start_ms, mark, is_closed, is_dirty: false, readings: 0, windows: Vec::new() }
+        Self { start_ms, mark, is_closed, is_dirty: false, windows: Vec::new() }
     }
 
     /// Takes in a reading of a sensor; returns false if it was there already.
@@ -37,13 +38,13 @@ impl Bucket {
         let is_new = window.add(reading, start_ms);
         window.revision += u32::from(is_new && is_closed);
         self.is_dirty |= is_new;
-        self.readings += u64::from(is_new);
         is_new
     }
 
     /// Returns what tells this state of the bucket from earlier and later ones.
-    pub(crate) fn unfinished(&self, size_ms: i64) -> Unfinished {
-        Unfinished { start_ms: self.start_ms, size_ms, readings: self.readings }
+    pub(crate) fn unfinished(&self, size_ms: i64, position: u64) -> Unfinished {
+        let records = position.saturating_sub(self.mark.offset);
+        Unfinished { start_ms: self.start_ms, size_ms, records }
     }
 
     fn window(&mut self, sensor: u32) -> &mut Accumulator {
@@ -56,6 +57,11 @@ impl Bucket {
 
     fn look(&self, sensor: u32) -> Option<&Accumulator> {
         self.windows.get(sensor as usize)?.as_deref()
+    }
+
+    /// Tells whether one of the sensors has a window.
+    pub(crate) fn has_any(&self, sensors: &[u32]) -> bool {
+        sensors.iter().any(|number| self.look(*number).is_some())
     }
 
     /// Returns what a sensor's readings come to.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::{Aggregate, Alert, Reading, SensorKind};
 
+use super::ahead::Ahead;
 use super::bookmark::{Bookmark, Counts};
 use super::bucket::{Bucket, Mark};
 use super::outcome::{Fate, Late, Outcome};
@@ -26,6 +27,13 @@ pub struct Arrival<'a> {
     pub reading: Option<&'a Reading<'a>>,
 }
 
+/// The place up to which records are read again: what came of them has been written.
+#[derive(Clone, Copy, Debug)]
+struct Replayed {
+    offset: u64,
+    watermark_ms: i64,
+}
+
 /// The state of a partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -34,13 +42,14 @@ pub struct Partition {
     registry: Registry,
     /// In the order of their starts.
     buckets: VecDeque<Bucket>,
+    /// The latest event time that counts.
     latest_ms: Option<i64>,
     watermark_ms: i64,
+    ahead: Ahead,
     /// One past the last record that was taken in.
     position: u64,
     counts: Counts,
-    /// Up to here records are read again: what came of them has been written.
-    replayed: Mark,
+    replayed: Replayed,
     outcome: Outcome,
     /// Starts of the larger windows that are not final and have readings.
     rollups: BTreeSet<i64>,
@@ -84,9 +93,10 @@ impl Partition {
             latest_ms: (bookmark.watermark_ms > i64::MIN)
                 .then(|| bookmark.watermark_ms.saturating_add(out_of_order_ms)),
             watermark_ms: bookmark.watermark_ms,
+            ahead: bookmark.ahead,
             position: bookmark.offset,
             counts: bookmark.counts,
-            replayed: Mark {
+            replayed: Replayed {
                 offset: bookmark.position,
                 watermark_ms: bookmark.position_watermark_ms,
             },
@@ -100,7 +110,7 @@ impl Partition {
     /// Takes in a record; its offset is above those of all before.
     pub fn accept(&mut self, Arrival { offset, arrived_ms, reading }: Arrival<'_>) -> Fate {
         let was_replaying = self.is_replaying();
-        let mark = Mark { offset, watermark_ms: self.watermark_ms };
+        let mark = self.mark(offset);
         self.position = offset + 1;
         if was_replaying && offset >= self.replayed.offset {
             self.end_replay();
@@ -124,6 +134,11 @@ impl Partition {
             Fate::Invalid | Fate::ClockAhead { .. } | Fate::Replayed => &mut self.counts.invalid,
         } += 1;
         fate
+    }
+
+    /// Returns the place before a record, which is the next one.
+    fn mark(&self, offset: u64) -> Mark {
+        Mark { offset, watermark_ms: self.watermark_ms, ahead: self.ahead }
     }
 
     /// Tells whether records are read that were taken in before.
@@ -160,11 +175,14 @@ impl Partition {
         if !(replaying && self.timing.is_final(start_ms, self.replayed.watermark_ms)) {
             let sensor = self.registry.number(reading);
             is_new = self.bucket(start_ms, mark).add(sensor, reading);
-            self.speculation.resume();
+            if is_new {
+                self.speculation.resume();
+            }
         }
-        if self.latest_ms.is_none_or(|latest_ms| latest_ms < reading.ts) {
-            self.latest_ms = Some(reading.ts);
-            self.watermark_ms = reading.ts.saturating_sub(self.timing.out_of_order_ms);
+        if let Some(latest_ms) = self.ahead.take_in(&self.timing, self.latest_ms, reading) {
+            self.latest_ms = Some(latest_ms);
+            self.watermark_ms = latest_ms.saturating_sub(self.timing.out_of_order_ms);
+            self.speculation.resume();
             self.advance(replaying);
         }
         if is_new { Fate::Windowed } else { Fate::Duplicate }
@@ -203,6 +221,13 @@ impl Partition {
             && timing.is_final(bucket.start_ms, watermark_ms)
         {
             bucket.take_rows(&self.registry, timing.window_ms, &mut self.outcome.rows);
+            let rollup_ms = timing.rollup_start_ms(bucket.start_ms);
+            // Nobody may know of such a site after a restart, when the larger window is final.
+            for site in self.registry.sites.iter().filter(|site| !self.registry.is_stored(site)) {
+                if bucket.has_any(&site.sensors) {
+                    self.outcome.rollups.push((site.id.to_string(), rollup_ms));
+                }
+            }
             self.buckets.pop_front();
         }
         while let Some(start_ms) = self.rollups.first().copied()
@@ -231,7 +256,11 @@ impl Partition {
         let window = WindowSpan { start_ms: bucket.start_ms, size_ms };
         let mut alerts = Vec::new();
         for site in &registry.sites {
-            let mut shown = Shown::of(bucket, &registry.sensors, &site.sensors, size_ms);
+            let is_known = |number: u32| {
+                let watch = &registry.sensors[number as usize].watch;
+                watch.seen_until_ms().is_some() || to_copies && speculation.has_copy(number)
+            };
+            let mut shown = Shown::of(bucket, &registry.sensors, &site.sensors, size_ms, is_known);
             if shown.iter().all(|shown| shown.own.is_none()) {
                 continue;
             }
@@ -267,7 +296,7 @@ impl Partition {
             self.buckets[place].take_rows(&self.registry, size_ms, rows);
             if !self.buckets[place].is_closed {
                 let alerts = self.show(place, true);
-                let window = self.buckets[place].unfinished(size_ms);
+                let window = self.buckets[place].unfinished(size_ms, self.position);
                 self.speculation.say(window, alerts, &mut self.outcome.alerts);
             }
         }
@@ -292,15 +321,17 @@ impl Partition {
     }
 
     fn bookmark(&self) -> Bookmark {
-        let here = Mark { offset: self.position, watermark_ms: self.watermark_ms };
+        let here = self.mark(self.position);
         let marks = self.buckets.iter().map(|bucket| bucket.mark).chain([here]);
         let mark = marks.min_by_key(|mark| mark.offset).unwrap_or(here);
         Bookmark {
             offset: mark.offset,
             watermark_ms: mark.watermark_ms,
+            ahead: mark.ahead,
             position: here.offset,
             position_watermark_ms: here.watermark_ms,
             counts: self.counts,
+            timing: Some(self.timing),
         }
     }
 
@@ -356,11 +387,17 @@ struct Shown {
 impl Shown {
     /// A sensor that was never shown with readings is not missed: whether its acquaintance was made
     /// may depend on where a process began to read.
-    fn of(bucket: &Bucket, sensors: &[Sensor], members: &[u32], size_ms: i64) -> Vec<Self> {
+    fn of(
+        bucket: &Bucket,
+        sensors: &[Sensor],
+        members: &[u32],
+        size_ms: i64,
+        is_known: impl Fn(u32) -> bool,
+    ) -> Vec<Self> {
         let shown = members.iter().filter_map(|&number| {
             let own = bucket.aggregate(sensors, number, size_ms);
-            let is_known = sensors[number as usize].watch.seen_until_ms().is_some();
-            (is_known || own.is_some()).then(|| Self { number, own, watch: Watch::new() })
+            let is_shown = own.is_some() || is_known(number);
+            is_shown.then(|| Self { number, own, watch: Watch::new() })
         });
         shown.collect()
     }

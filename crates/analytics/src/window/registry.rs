@@ -113,6 +113,12 @@ impl Registry {
         })
     }
 
+    /// Tells whether something was learnt of one of a site's sensors: then its state is stored.
+    pub(crate) fn is_stored(&self, site: &Site) -> bool {
+        let watch = |number: &u32| &self.sensors[*number as usize].watch;
+        site.sensors.iter().any(|number| watch(number).seen_until_ms().is_some())
+    }
+
     fn site(&mut self, site_id: &str) -> u32 {
         let (sites, hasher) = (&mut self.sites, &self.hasher);
         let hash = hasher.hash_one(site_id);

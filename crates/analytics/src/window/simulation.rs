@@ -26,7 +26,7 @@ const PROCESSES: usize = 3;
 
 /// What must happen in a thousand seeds, and at least how often: or the simulation has become
 /// toothless.
-const COVERAGE: [(&str, u64); 14] = [
+const COVERAGE: [(&str, u64); 15] = [
     ("alerts", 1_500),
     ("amended", 3_000),
     ("clock ahead", 300),
@@ -36,6 +36,7 @@ const COVERAGE: [(&str, u64); 14] = [
     ("handed over", 3_000),
     ("invalid", 500),
     ("late", 3_000),
+    ("not believed", 10_000),
     ("provisional", 300),
     ("replayed", 30_000),
     ("silent", 2_000),

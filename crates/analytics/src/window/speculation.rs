@@ -16,17 +16,18 @@ use crate::detect::Watch;
 pub(crate) struct Unfinished {
     pub(crate) start_ms: i64,
     pub(crate) size_ms: i64,
-    /// What it has taken in by now, of all sensors.
-    pub(crate) readings: u64,
+    /// Records of the partition from its first reading on: what is said of it follows from the
+    /// windows before it as well, which may have taken in more meanwhile.
+    pub(crate) records: u64,
 }
 
 impl Unfinished {
-    /// Returns the write timestamp of what is said of it, in epoch microseconds: the more readings,
+    /// Returns the write timestamp of what is said of it, in epoch microseconds: the more records,
     /// the later, and before all that a finished window says; one more takes it back.
     fn write_timestamp_us(self) -> i64 {
         let most = (self.size_ms * 1_000 / 2 - 2).unsigned_abs();
-        let readings = self.readings.min(most).cast_signed();
-        self.start_ms.saturating_mul(1_000).saturating_add(2 * readings)
+        let records = self.records.min(most).cast_signed();
+        self.start_ms.saturating_mul(1_000).saturating_add(2 * records)
     }
 }
 
@@ -56,6 +57,11 @@ impl Speculation {
         }
     }
 
+    /// Tells whether there is a copy: the sensor was shown in an unfinished window.
+    pub(crate) fn has_copy(&self, sensor: u32) -> bool {
+        self.watches.contains_key(&sensor)
+    }
+
     /// Takes the copy of a state, made of the state itself if there is none.
     pub(crate) fn borrow(&mut self, sensor: u32, watch: &Watch) -> Watch {
         self.watches.remove(&sensor).unwrap_or_else(|| watch.clone())
@@ -65,8 +71,9 @@ impl Speculation {
         self.watches.insert(sensor, watch);
     }
 
-    /// Says which alerts an unfinished window raises, and takes back what was said of it when it
-    /// had fewer readings. It clears none: what is open stays open until a window is finished.
+    /// Says which alerts an unfinished window raises, and takes back what was said of it when
+    /// there were fewer records. It clears none: what is open stays open until a window is
+    /// finished.
     ///
     /// Of several windows the earlier one comes first.
     pub(crate) fn say(&mut self, window: Unfinished, alerts: Vec<Alert>, raised: &mut Vec<Raised>) {
@@ -146,7 +153,7 @@ mod tests {
         raised.iter().map(state).collect()
     }
 
-    const WINDOW: Unfinished = Unfinished { start_ms: 0, size_ms: 60, readings: 5 };
+    const WINDOW: Unfinished = Unfinished { start_ms: 0, size_ms: 60, records: 5 };
 
     #[test]
     fn what_comes_true_is_said_again_and_nothing_more() {
@@ -170,16 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn more_readings_may_tell_another_story_and_another() {
+    fn more_records_may_tell_another_story_and_another() {
         let (mut speculation, mut raised) = (Speculation::default(), Vec::new());
         let open = || vec![alert("x", AlertState::Open, 60)];
         speculation.say(WINDOW, open(), &mut raised);
-        speculation.say(Unfinished { readings: 6, ..WINDOW }, Vec::new(), &mut raised);
-        speculation.say(Unfinished { readings: 7, ..WINDOW }, open(), &mut raised);
+        speculation.say(Unfinished { records: 6, ..WINDOW }, Vec::new(), &mut raised);
+        speculation.say(Unfinished { records: 7, ..WINDOW }, open(), &mut raised);
         let (open, withdrawn) = (AlertState::Open, AlertState::Withdrawn);
         let expected = [(open, true, 10), (withdrawn, false, 13), (open, true, 14)];
         assert_eq!(states(&raised), expected);
-        let many = Unfinished { readings: u64::MAX, ..WINDOW };
+        let many = Unfinished { records: u64::MAX, ..WINDOW };
         assert!(many.write_timestamp_us() + 1 < 59_999);
     }
 

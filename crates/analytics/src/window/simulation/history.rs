@@ -52,6 +52,12 @@ fn draw(partition: usize, random: &mut StdRng) -> Vec<Record> {
     }
     records.shuffle(random);
     records.sort_by_key(|record| record.arrived_ms);
+    // Whoever reads a backlog cannot tell by the time of arrival which clock is ahead.
+    if random.random_bool(0.5) {
+        for record in &mut records {
+            record.arrived_ms = START_MS + 1_000 * 3_600_000;
+        }
+    }
     records
 }
 

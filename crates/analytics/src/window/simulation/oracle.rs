@@ -31,6 +31,53 @@ struct Partition {
     alerts: Vec<Alert>,
 }
 
+/// How late it is by the readings so far.
+#[derive(Default)]
+struct Time {
+    latest_ms: Option<i64>,
+    /// By sensor, event times that are too far after the latest one to be believed.
+    claims: BTreeMap<String, i64>,
+    /// Those of all readings since the last that was not so.
+    in_a_row: Vec<i64>,
+}
+
+impl Time {
+    fn watermark_ms(&self) -> i64 {
+        self.latest_ms.map_or(i64::MIN, |latest_ms| latest_ms - timing().out_of_order_ms)
+    }
+
+    fn hear(&mut self, reading: &Reading<'_>) {
+        let (ts_ms, guard_ms) = (reading.ts, timing().clock_ahead_max_ms);
+        match self.latest_ms {
+            Some(latest_ms) if ts_ms - latest_ms <= guard_ms => {
+                self.claims.remove(&*reading.sensor_id);
+                self.in_a_row.clear();
+                self.latest_ms = Some(latest_ms.max(ts_ms));
+            }
+            _ => {
+                self.claims.insert(reading.sensor_id.to_string(), ts_ms);
+                self.in_a_row.push(ts_ms);
+                if self.claims.len() == 3 || self.is_alone() {
+                    self.latest_ms = self.claims.values().copied().min();
+                    self.in_a_row.clear();
+                }
+            }
+        }
+        if let Some(latest_ms) = self.latest_ms {
+            self.claims.retain(|_, ts_ms| *ts_ms - latest_ms > guard_ms);
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        let (mut furthest_ms, mut span_ms) = (self.in_a_row[0], 0);
+        for ts_ms in &self.in_a_row {
+            span_ms += (ts_ms - furthest_ms).max(0).min(timing().window_ms);
+            furthest_ms = furthest_ms.max(*ts_ms);
+        }
+        span_ms > timing().window_ms + timing().lateness_ms
+    }
+}
+
 pub(super) fn compute(topic: &Topic, policy: &Policy) -> Expected {
     let mut expected = Expected::default();
     for (number, records) in topic.partitions.iter().enumerate() {
@@ -44,7 +91,7 @@ pub(super) fn compute(topic: &Topic, policy: &Policy) -> Expected {
 impl Partition {
     fn read(&mut self, records: &[Record], policy: &Policy) {
         let timing = timing();
-        let mut watermark_ms = i64::MIN;
+        let mut time = Time::default();
         let mut seen = BTreeSet::new();
         for Record { arrived_ms, reading } in records {
             let Some(reading) = reading else { continue };
@@ -53,6 +100,7 @@ impl Partition {
             }
             let start_ms = reading.ts.div_euclid(timing.window_ms) * timing.window_ms;
             let end_ms = start_ms + timing.window_ms;
+            let watermark_ms = time.watermark_ms();
             if end_ms + timing.lateness_ms <= watermark_ms {
                 continue;
             }
@@ -67,7 +115,8 @@ impl Partition {
                 let site = window.readings.entry(site_id).or_default();
                 site.entry(name).or_default().push(reading.clone());
             }
-            watermark_ms = watermark_ms.max(reading.ts - timing.out_of_order_ms);
+            time.hear(reading);
+            let watermark_ms = time.watermark_ms();
             let passed: Vec<i64> = self.windows.keys().copied().collect();
             for start_ms in passed.into_iter().filter(|s| s + timing.window_ms <= watermark_ms) {
                 let window = self.windows.get_mut(&start_ms).expect("a key");

@@ -89,7 +89,11 @@ impl Process {
                 arrived_ms: record.arrived_ms,
                 reading: record.reading.as_ref(),
             };
-            let what = match partition.accept(arrival) {
+            let fate = partition.accept(arrival);
+            let limit_ms = partition.watermark_ms().saturating_add(timing().out_of_order_ms);
+            let is_held = record.reading.as_ref().is_some_and(|reading| reading.ts > limit_ms);
+            tally.add("not believed", usize::from(is_held && fate == Fate::Windowed));
+            let what = match fate {
                 Fate::Windowed => "windowed",
                 Fate::Late(late) => {
                     assert!(late.lateness_ms >= timing().lateness_ms, "{late:?}");
