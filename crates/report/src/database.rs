@@ -4,6 +4,7 @@ use domain::SensorKind;
 use futures::TryStreamExt;
 use runtime::cassandra::schema::{self, Table};
 use runtime::cassandra::{self, CassandraSettings, ConsistencyLevel};
+use scylla::client::pager::TypedRowStream;
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
@@ -11,12 +12,16 @@ use scylla::statement::Statement;
 use scylla::value::CqlTimestamp;
 
 use crate::error::ReportError;
-use crate::rows::{Alert, Window};
+use crate::rows::{Alert, Sensor, Window};
 
 /// Most alerts that are read for one list; whoever has more than that needs no list.
 pub(crate) const ALERTS_MAX: usize = 10_000;
-/// Most sites that are read to name a few.
+/// Most sites that are read, to count them and to name a few.
 const SITES_MAX: usize = 10_000;
+/// Most sensors that are counted.
+const SENSORS_COUNTED_MAX: usize = 1_000_000;
+/// Most sensors of a site that are read.
+const SENSORS_MAX: usize = 10_000;
 /// Rows in a page, about 100 bytes each.
 const PAGE_ROWS: i32 = 2_000;
 
@@ -81,9 +86,12 @@ const SENSORS: Table = Table {
     name: "sensors",
     partition_key: &["site_id"],
     clustering_key: &["sensor_id"],
-    columns: &[("sensor_id", "text")],
+    columns: &[("sensor_id", "text"), ("kind", "text")],
     may_expire: true,
 };
+
+/// In the order of [`SENSORS`].
+type SensorRow = (String, Option<String>);
 
 /// The registry of sites.
 const SITES: Table = Table {
@@ -98,6 +106,22 @@ const SITES: Table = Table {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Alerts {
     pub(crate) rows: Vec<Alert>,
+    /// Whether these are all that there are.
+    pub(crate) is_complete: bool,
+}
+
+/// A number of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) rows: usize,
+    /// Whether these are all that there are.
+    pub(crate) is_complete: bool,
+}
+
+/// The sites, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sites {
+    pub(crate) names: Vec<String>,
     /// Whether these are all that there are.
     pub(crate) is_complete: bool,
 }
@@ -158,13 +182,6 @@ impl Database {
         Ok(Alerts { rows, is_complete })
     }
 
-    /// Tells whether there is any alert, in whatever state.
-    pub(crate) async fn has_alerts(&self) -> Result<bool, ReportError> {
-        let query = format!("SELECT site_id FROM {}.{} LIMIT 1", self.keyspace, ALERTS.name);
-        let rows: Vec<(String,)> = self.query(&ALERTS, query, ()).await?;
-        Ok(!rows.is_empty())
-    }
-
     /// Returns the start of the newest window of a site's hour, both in epoch milliseconds.
     pub(crate) async fn newest_window(
         &self,
@@ -198,21 +215,36 @@ impl Database {
         Ok(rows.into_iter().filter_map(window).collect())
     }
 
-    /// Tells whether anything was ever stored of a site.
-    pub(crate) async fn is_known(&self, site_id: &str) -> Result<bool, ReportError> {
-        let sensors: Vec<(String,)> =
-            self.select(&SENSORS, "site_id = ? LIMIT 1", (site_id,)).await?;
-        Ok(!sensors.is_empty())
+    /// Returns the sensors of a site that were ever heard of.
+    pub(crate) async fn sensors(&self, site_id: &str) -> Result<Vec<Sensor>, ReportError> {
+        let condition = format!("site_id = ? LIMIT {SENSORS_MAX}");
+        let rows: Vec<SensorRow> = self.select(&SENSORS, &condition, (site_id,)).await?;
+        Ok(rows.into_iter().map(sensor).collect())
     }
 
-    /// Returns the sites that there are, in order.
-    pub(crate) async fn sites(&self) -> Result<Vec<String>, ReportError> {
-        let query =
-            format!("SELECT site_id FROM {}.{} LIMIT {SITES_MAX}", self.keyspace, SITES.name);
+    /// Returns the sites that there are.
+    pub(crate) async fn sites(&self) -> Result<Sites, ReportError> {
+        let (keyspace, limit) = (&self.keyspace, SITES_MAX + 1);
+        let query = format!("SELECT site_id FROM {keyspace}.{} LIMIT {limit}", SITES.name);
         let rows: Vec<(String,)> = self.query(&SITES, query, ()).await?;
-        let mut sites: Vec<String> = rows.into_iter().map(|(site_id,)| site_id).collect();
-        sites.sort_unstable();
-        Ok(sites)
+        let is_complete = rows.len() <= SITES_MAX;
+        let mut names: Vec<String> = rows.into_iter().map(|(site_id,)| site_id).collect();
+        names.truncate(SITES_MAX);
+        names.sort_unstable();
+        Ok(Sites { names, is_complete })
+    }
+
+    /// Counts the sensors of all sites, page by page.
+    pub(crate) async fn count_sensors(&self) -> Result<Count, ReportError> {
+        let (keyspace, limit) = (&self.keyspace, SENSORS_COUNTED_MAX + 1);
+        let query = format!("SELECT site_id FROM {keyspace}.{} LIMIT {limit}", SENSORS.name);
+        let mut rows = self.rows::<(String,)>(&SENSORS, query, ()).await?;
+        let mut count = 0;
+        while rows.try_next().await.map_err(|error| unread(SENSORS.name, error))?.is_some() {
+            count += 1;
+        }
+        let is_complete = count <= SENSORS_COUNTED_MAX;
+        Ok(Count { rows: count.min(SENSORS_COUNTED_MAX), is_complete })
     }
 
     async fn select<R>(
@@ -239,12 +271,23 @@ impl Database {
     where
         R: for<'f, 'm> DeserializeRow<'f, 'm> + 'static,
     {
-        let table = table.name;
+        let rows = self.rows(table, query, values).await?;
+        rows.try_collect().await.map_err(|error| unread(table.name, error))
+    }
+
+    async fn rows<R>(
+        &self,
+        table: &Table,
+        query: String,
+        values: impl SerializeRow,
+    ) -> Result<TypedRowStream<R>, ReportError>
+    where
+        R: for<'f, 'm> DeserializeRow<'f, 'm> + 'static,
+    {
         let statement = Statement::new(query).with_page_size(PAGE_ROWS);
         let pages = self.session.query_iter(statement, values).await;
-        let rows = pages.map_err(|error| unread(table, error))?.rows_stream::<R>();
-        let rows = rows.map_err(|error| unread(table, error))?;
-        rows.try_collect().await.map_err(|error| unread(table, error))
+        let rows = pages.map_err(|error| unread(table.name, error))?.rows_stream::<R>();
+        rows.map_err(|error| unread(table.name, error))
     }
 }
 
@@ -271,6 +314,10 @@ fn window(row: AggregateRow) -> Option<Window> {
         mean: mean?,
         not_ok: u64::try_from(not_ok?).ok()?,
     })
+}
+
+fn sensor((sensor_id, kind): SensorRow) -> Sensor {
+    Sensor { sensor_id, kind: kind.unwrap_or_default() }
 }
 
 fn alert(row: AlertRow) -> Alert {

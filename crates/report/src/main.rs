@@ -8,7 +8,7 @@ use runtime::Process;
 fn main() -> ExitCode {
     let process = Process {
         name: "report",
-        about: "Shows the open alerts of the fleet, or with --site the last hour of a site.",
+        about: "Shows the fleet and its open alerts, or with --site the last hour of a site.",
     };
     process.main(ReportSettings::read, report::run)
 }

@@ -20,6 +20,14 @@ pub(crate) struct Window {
     pub(crate) not_ok: u64,
 }
 
+/// A sensor of the registry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sensor {
+    /// Name of the kind.
+    pub(crate) kind: String,
+    pub(crate) sensor_id: String,
+}
+
 /// An alert, in the words of its row: names that this build does not know are shown as they are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Alert {

@@ -10,6 +10,14 @@ use crate::text;
 const SITE: Setting =
     Setting::plain("REPORT_SITE", "", "Site to show, such as site-0042; not set shows the fleet");
 const SENSORS: &str = "REPORT_SENSORS";
+const COLUMNS: Setting = Setting {
+    name: "REPORT_COLUMNS",
+    default: "",
+    unit: "columns",
+    meaning: "Widest line; not set is the terminal's width, and 120 where there is no terminal",
+};
+/// Narrowest report, in columns: the name of a sensor and a number or two have to fit.
+pub(crate) const COLUMNS_MIN: usize = 40;
 const AT: Setting = Setting::plain(
     "REPORT_AT",
     "",
@@ -25,6 +33,8 @@ pub struct ReportSettings {
     pub site: Option<SiteSettings>,
     /// Most lines in a list of alerts.
     pub lines_max: usize,
+    /// Widest line; `None` is as wide as the terminal.
+    pub columns: Option<usize>,
     /// Whether there are no colours, not even on a terminal.
     pub is_plain: bool,
 }
@@ -43,8 +53,10 @@ pub struct SiteSettings {
 impl ReportSettings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader) -> Self {
+        // Who reads a report has not asked for a log: what is left are warnings and errors.
+        reader.set_default("LOG_LEVEL", "warn,scylla=off");
         let id = reader.text_if_set(SITE);
-        let with_sensors = reader.switch(SENSORS, "Show a line for each sensor of the site");
+        let with_sensors = reader.switch(SENSORS, "Show each sensor of the site as well");
         let end_ms = read_end_ms(reader);
         if id.is_none() {
             if with_sensors {
@@ -66,6 +78,7 @@ impl ReportSettings {
                 },
                 1..=10_000,
             ),
+            columns: reader.number_if_set(COLUMNS, COLUMNS_MIN..=1_000),
             is_plain: reader
                 .text_if_set(Setting::plain(
                     "NO_COLOR",
@@ -92,6 +105,8 @@ fn read_end_ms(reader: &mut Reader) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use runtime::telemetry::TelemetrySettings;
+
     use super::*;
 
     fn read(given: &[(&str, &str)]) -> (ReportSettings, Vec<String>) {
@@ -120,6 +135,18 @@ mod tests {
         assert_eq!(problems, ["REPORT_SENSORS", "REPORT_AT"]);
         let (_, problems) = read(&[("REPORT_SITE", "s"), ("REPORT_AT", "ten o'clock")]);
         assert_eq!(problems, ["REPORT_AT"]);
+    }
+
+    #[test]
+    fn a_width_is_taken_on_request_and_the_log_is_quiet() {
+        assert_eq!(read(&[]).0.columns, None);
+        assert_eq!(read(&[("REPORT_COLUMNS", "60")]).0.columns, Some(60));
+        assert_eq!(read(&[("REPORT_COLUMNS", "39")]).1, ["REPORT_COLUMNS"]);
+        let mut reader = Reader::default();
+        ReportSettings::read(&mut reader);
+        TelemetrySettings::read(&mut reader);
+        let level = reader.effective().iter().find(|(name, _)| *name == "LOG_LEVEL").unwrap();
+        assert_eq!(level.1, "warn,scylla=off");
     }
 
     #[test]

@@ -1,11 +1,7 @@
-//! How numbers, times and stretches of both look in a report.
+//! How numbers and times look in a report.
 
 use jiff::Timestamp;
 
-/// The cells of a sparkline, from the least to the greatest.
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The cell of a series that is the same throughout.
-const LEVEL: char = '▄';
 /// Most characters of a number.
 pub(crate) const NUMBER_CHARS: usize = 7;
 
@@ -50,49 +46,15 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     }
 }
 
-/// Draws a series between its least and its greatest value, one cell for each; a gap is a blank.
-pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
-    let known = || values.iter().flatten().copied().filter(|value| value.is_finite());
-    let (least, greatest) =
-        (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
-    let cell = |value: &Option<f64>| {
-        let Some(value) = value.filter(|value| value.is_finite()) else {
-            return ' ';
-        };
-        // Divided first, so that the widest range does not overflow.
-        let share = (value / 2.0 - least / 2.0) / (greatest / 2.0 - least / 2.0);
-        let height = share * (BLOCKS.len() - 1) as f64;
-        let block = BLOCKS.iter().zip(0_u32..).find(|(_, n)| height < f64::from(*n) + 0.5);
-        block.map_or(LEVEL, |(block, _)| *block)
-    };
-    values.iter().map(cell).collect()
+/// Writes a count that may be only a part.
+pub(crate) fn at_least(count: &str, is_complete: bool) -> String {
+    let least = if is_complete { "" } else { "more than " };
+    format!("{least}{count}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sparkline_reaches_from_the_least_to_the_greatest_value() {
-        let rising: Vec<Option<f64>> = (0..8).map(|n| Some(f64::from(n))).collect();
-        assert_eq!(sparkline(&rising), "▁▂▃▄▅▆▇█");
-        assert_eq!(sparkline(&[Some(-1.0), Some(0.2), Some(1.0)]), "▁▅█");
-        assert_eq!(sparkline(&[Some(f64::MIN), Some(f64::MAX)]), "▁█");
-    }
-
-    #[test]
-    fn a_gap_is_a_blank() {
-        assert_eq!(sparkline(&[None, Some(1.0), None, None, Some(2.0), None]), " ▁  █ ");
-        assert_eq!(sparkline(&[Some(f64::NAN), Some(1.0), Some(2.0)]), " ▁█");
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[None, None]), "  ");
-    }
-
-    #[test]
-    fn what_never_changes_is_a_level_line() {
-        assert_eq!(sparkline(&[Some(21.5); 4]), "▄▄▄▄");
-        assert_eq!(sparkline(&[None, Some(0.0)]), " ▄");
-    }
 
     #[test]
     fn numbers_keep_to_their_room() {

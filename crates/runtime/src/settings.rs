@@ -77,6 +77,7 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub struct Reader {
     given: BTreeMap<String, String>,
+    defaults: BTreeMap<&'static str, &'static str>,
     described: Vec<Described>,
     effective: Vec<(&'static str, String)>,
     hints: Vec<String>,
@@ -87,6 +88,11 @@ impl Reader {
     /// Starts from the given values, by environment name.
     pub fn new(given: BTreeMap<String, String>) -> Self {
         Self { given, ..Self::default() }
+    }
+
+    /// Gives a setting that is read later another default, which suits this program better.
+    pub fn set_default(&mut self, name: &'static str, default: &'static str) {
+        self.defaults.insert(name, default);
     }
 
     /// Reads a number within a range.
@@ -221,6 +227,8 @@ impl Reader {
     }
 
     fn value_of(&mut self, setting: Setting, allowed: &str) -> String {
+        let default = self.defaults.get(setting.name).copied().unwrap_or(setting.default);
+        let setting = Setting { default, ..setting };
         let value = self.given_value(setting).unwrap_or(setting.default).to_owned();
         self.look_at_aliases(setting.name, &value);
         let allowed = allowed.to_owned();

@@ -1,5 +1,7 @@
 //! Entry point of `cargo xtask up`.
 
+mod alerts;
+mod next;
 mod options;
 mod session;
 mod settings;
@@ -15,7 +17,7 @@ use runtime::text::with_causes;
 use settings::{Catalogue, Settings};
 
 fn main() -> ExitCode {
-    up::log::show("warn,localstack=info,up=info");
+    up::log::show("warn,scylla=off,localstack=info,up=info");
     run().unwrap_or_else(|error| {
         tracing::error!("{}", with_causes(error.as_ref()));
         ExitCode::FAILURE

@@ -13,15 +13,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use localstack::registry::{Entry, Pipeline};
+use localstack::registry::{self, Entry, Pipeline};
 use localstack::{Stack, StackError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use runtime::text::printable;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::info;
 use up::{Program, schema};
 
+use crate::alerts::AlertWatch;
+use crate::next;
 use crate::options::Options;
 use crate::settings::{Settings, Shape};
 use crate::status::Status;
@@ -48,7 +51,11 @@ pub(crate) fn run(options: &Options, settings: &Settings) -> Result<ExitCode> {
     };
     let environment = settings.environment(&stack)?;
     let mut session = Session::start(settings.shape, environment, &stack, started, stopping)?;
+    if settings.shape.analytics > 0 {
+        session.alerts = Some(AlertWatch::start(stack.contact_points(), settings.keyspace())?);
+    }
     let _entry = session.register(options, &stack)?;
+    session.tell_next(options, &stack)?;
     session.watch(settings.is_finite())
 }
 
@@ -99,6 +106,8 @@ struct Session {
     consumers: Vec<Program>,
     analytics: Vec<Program>,
     status: Status,
+    /// `None` where there are no analytics.
+    alerts: Option<AlertWatch>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -129,7 +138,8 @@ impl Session {
             stack.contact_points(),
             logs.display()
         ));
-        Ok(Self { environment, producer, consumers, analytics, status, stopping })
+        let alerts = None;
+        Ok(Self { environment, producer, consumers, analytics, status, alerts, stopping })
     }
 
     /// Says that this pipeline runs, for the tools that come to look, until the entry is dropped.
@@ -146,6 +156,20 @@ impl Session {
         entry.map(Some).with_context(|| format!("cannot write in {}", folder.display()))
     }
 
+    /// Says with which commands this pipeline is looked at.
+    fn tell_next(&mut self, options: &Options, stack: &Stack) -> Result<()> {
+        let line = match &options.registry {
+            Some(folder) => {
+                let running = registry::running(folder)
+                    .with_context(|| format!("cannot read {}", folder.display()))?;
+                next::found(stack.data_dir(), running.len() > 1)
+            }
+            None => next::told(&self.environment),
+        };
+        self.status.say(&printable(&line));
+        Ok(())
+    }
+
     fn watch(&mut self, is_finite: bool) -> Result<ExitCode> {
         loop {
             if self.stopping.load(Ordering::Relaxed) {
@@ -154,6 +178,9 @@ impl Session {
                 return self.stop_readers(ExitCode::SUCCESS);
             }
             self.look()?;
+            if let Some(alerts) = &self.alerts {
+                self.status.alerts(alerts.newest());
+            }
             self.status.show();
             if let Some(status) = self.producer.exited()? {
                 self.look()?;

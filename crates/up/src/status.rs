@@ -8,6 +8,8 @@ use runtime::telemetry::obeys_escape_codes;
 use runtime::text::printable;
 use up::LogLine;
 
+use crate::alerts::OpenAlerts;
+
 /// Time between two plain lines.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two looks of the live line.
@@ -38,8 +40,30 @@ struct Figures {
     elapsed: Duration,
     producer: Option<ProducerFigures>,
     consumers: Vec<Option<ConsumerFigures>>,
-    /// Open alerts, as each of the analytics knows them.
-    alerts_open: Vec<f64>,
+    /// The lag of each of the analytics that know theirs.
+    analytics: Vec<Option<f64>>,
+    /// `None` while nobody knows.
+    alerts: Option<OpenAlerts>,
+}
+
+/// How much of the figures is shown: the more, the wider the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Detail {
+    /// Counts in thousands or millions, severities by their first letter.
+    Least,
+    /// Severities in short words.
+    Short,
+    /// Everything in words.
+    Words,
+    /// With rates.
+    Rates,
+    /// With latencies.
+    All,
+}
+
+impl Detail {
+    /// Every amount, the most first.
+    const ALL: [Self; 5] = [Self::All, Self::Rates, Self::Words, Self::Short, Self::Least];
 }
 
 /// Where the figures and messages are shown.
@@ -68,7 +92,8 @@ impl Status {
                 elapsed: Duration::ZERO,
                 producer: None,
                 consumers: vec![None; consumers],
-                alerts_open: vec![0.0; analytics],
+                analytics: vec![None; analytics],
+                alerts: None,
             },
         }
     }
@@ -111,9 +136,14 @@ impl Status {
     /// Takes in a line of the log of one of the analytics.
     pub(crate) fn analytics(&mut self, number: usize, line: &LogLine) {
         if line.message() == "progress" {
-            self.figures.alerts_open[number] = line.number("alerts_open").unwrap_or(0.0);
+            self.figures.analytics[number] = line.number("lag");
         }
         self.pass_on(&format!("analytics {}", number + 1), line);
+    }
+
+    /// Takes in how many alerts are open.
+    pub(crate) fn alerts(&mut self, open: Option<OpenAlerts>) {
+        self.figures.alerts = open;
     }
 
     /// Warnings and errors are for the person who watches.
@@ -179,19 +209,20 @@ fn erase(columns: usize, width: usize) -> String {
 impl Figures {
     /// Returns the figures in at most `columns` columns: the details go first.
     fn line(&self, columns: usize) -> String {
-        let lines = [(true, true), (true, false), (false, false)];
-        let fit = lines
-            .map(|(rates, latencies)| self.with(rates, latencies))
+        let fit = Detail::ALL
+            .map(|detail| self.with(detail))
             .into_iter()
             .find(|line| measure_text_width(line) <= columns);
-        fit.unwrap_or_else(|| truncate_str(&self.with(false, false), columns, "…").into_owned())
+        let cut = || truncate_str(&self.with(Detail::Least), columns, "…").into_owned();
+        fit.unwrap_or_else(cut)
     }
 
-    fn with(&self, rates: bool, latencies: bool) -> String {
-        let figure = |count: f64, per_s: f64, latency: String| match (rates, latencies) {
-            (false, _) => grouped(count),
-            (true, false) => format!("{} ({}/s)", grouped(count), grouped(per_s)),
-            (true, true) => format!("{} ({}/s, {latency})", grouped(count), grouped(per_s)),
+    fn with(&self, detail: Detail) -> String {
+        let count = if detail == Detail::Least { rounded } else { grouped };
+        let figure = |all: f64, per_s: f64, latency: String| match detail {
+            Detail::All => format!("{} ({}/s, {latency})", count(all), grouped(per_s)),
+            Detail::Rates => format!("{} ({}/s)", count(all), grouped(per_s)),
+            Detail::Words | Detail::Short | Detail::Least => count(all),
         };
         let sent = self.producer.map_or("?".into(), |producer| {
             let latency = format!("p99 {:.1} ms late", producer.lateness_p99_ms);
@@ -206,33 +237,69 @@ impl Figures {
             let latency = format!("writes p99 {write_p99_ms:.0} ms");
             figure(sum(|consumer| consumer.rows), sum(|consumer| consumer.rows_per_s), latency)
         };
-        let (seconds, lag) = (self.elapsed.as_secs(), self.lag());
+        let seconds = self.elapsed.as_secs();
         let (minutes, seconds) = (seconds / 60, seconds % 60);
-        let mut line =
-            format!("{minutes:02}:{seconds:02}  sent {sent}  stored {stored}  lag {lag}");
-        for (name, count) in [
+        let mut line = format!("{minutes:02}:{seconds:02}  sent {sent}  stored {stored}");
+        line += &self.lags(detail);
+        for (name, lost) in [
             ("expired", sum(|consumer| consumer.expired)),
             ("deleted unread", sum(|consumer| consumer.deleted)),
         ] {
-            if count > 0.0 {
-                line += &format!("  {name} {}", grouped(count));
+            if lost > 0.0 {
+                line += &format!("  {name} {}", count(lost));
             }
         }
-        if !self.alerts_open.is_empty() {
-            line += &format!("  alerts {}", grouped(self.alerts_open.iter().sum()));
-        }
-        line
+        line + &self.alerts(detail)
     }
 
-    /// The lag of all consumers that know theirs; with `+?` if some do not.
-    fn lag(&self) -> String {
-        let known: Vec<f64> =
-            self.consumers.iter().flatten().filter_map(|consumer| consumer.lag).collect();
-        match known.len() {
-            0 => "?".into(),
-            all if all == self.consumers.len() => grouped(known.iter().sum()),
-            _ => grouped(known.iter().sum()) + "+?",
+    /// What Kafka has and the consumers have not stored, and the analytics have not taken in.
+    fn lags(&self, detail: Detail) -> String {
+        let consumers: Vec<Option<f64>> =
+            self.consumers.iter().map(|consumer| consumer.as_ref()?.lag).collect();
+        let consumers = lag(&consumers);
+        if self.analytics.is_empty() {
+            return format!("  lag {consumers}");
         }
+        let analytics = lag(&self.analytics);
+        match detail {
+            Detail::Least | Detail::Short => format!("  lag {consumers}/{analytics}"),
+            _ => format!("  lag {consumers}, of analytics {analytics}"),
+        }
+    }
+
+    fn alerts(&self, detail: Detail) -> String {
+        if self.analytics.is_empty() {
+            return String::new();
+        }
+        let Some(OpenAlerts { critical, warning }) = self.alerts else {
+            return "  alerts ?".into();
+        };
+        match detail {
+            Detail::Least => format!("  alerts {critical}c {warning}w"),
+            Detail::Short => format!("  alerts {critical} crit {warning} warn"),
+            _ => format!("  alerts {critical} critical, {warning} warning"),
+        }
+    }
+}
+
+/// The lag of all that know theirs; with `+?` if some do not.
+fn lag(all: &[Option<f64>]) -> String {
+    let known: Vec<f64> = all.iter().copied().flatten().collect();
+    let sum = grouped(known.iter().sum());
+    match known.len() {
+        0 => "?".into(),
+        count if count == all.len() => sum,
+        _ => sum + "+?",
+    }
+}
+
+/// Writes a number in three or four characters and a letter.
+fn rounded(number: f64) -> String {
+    match number {
+        ..1e4 => grouped(number),
+        ..1e6 => format!("{:.0}k", number / 1e3),
+        ..1e9 => format!("{:.1}M", number / 1e6),
+        _ => format!("{:.1}G", number / 1e9),
     }
 }
 
@@ -269,7 +336,8 @@ mod tests {
                 lateness_p99_ms: 1.5,
             }),
             consumers: vec![Some(consumer)],
-            alerts_open: vec![7.0],
+            analytics: vec![Some(12.0)],
+            alerts: Some(OpenAlerts { critical: 2, warning: 5 }),
         }
     }
 
@@ -283,15 +351,29 @@ mod tests {
     #[test]
     fn the_line_fits_and_drops_the_details_first() {
         let figures = figures();
-        let whole = "61:11  sent 1 234 999 (100 000/s, p99 1.5 ms late)  \
-                     stored 1 234 567 (99 999/s, writes p99 12 ms)  lag 336  alerts 7";
-        assert_eq!(figures.line(200), whole);
-        assert_eq!(
-            figures.line(99),
-            "61:11  sent 1 234 999 (100 000/s)  stored 1 234 567 (99 999/s)  lag 336  alerts 7"
-        );
-        assert_eq!(figures.line(60), "61:11  sent 1 234 999  stored 1 234 567  lag 336  alerts 7");
-        assert_eq!(figures.line(20), "61:11  sent 1 234 9…");
+        for (columns, expected) in [
+            (
+                200,
+                "61:11  sent 1 234 999 (100 000/s, p99 1.5 ms late)  \
+                 stored 1 234 567 (99 999/s, writes p99 12 ms)  \
+                 lag 336, of analytics 12  alerts 2 critical, 5 warning",
+            ),
+            (
+                119,
+                "61:11  sent 1 234 999 (100 000/s)  stored 1 234 567 (99 999/s)  \
+                 lag 336, of analytics 12  alerts 2 critical, 5 warning",
+            ),
+            (
+                100,
+                "61:11  sent 1 234 999  stored 1 234 567  \
+                 lag 336, of analytics 12  alerts 2 critical, 5 warning",
+            ),
+            (79, "61:11  sent 1 234 999  stored 1 234 567  lag 336/12  alerts 2 crit 5 warn"),
+            (59, "61:11  sent 1.2M  stored 1.2M  lag 336/12  alerts 2c 5w"),
+            (20, "61:11  sent 1.2M  s…"),
+        ] {
+            assert_eq!(figures.line(columns), expected);
+        }
         for columns in 0..200 {
             assert!(measure_text_width(&figures.line(columns)) <= columns.max(1), "{columns}");
         }
@@ -302,11 +384,24 @@ mod tests {
         let mut figures = figures();
         let with_losses = ConsumerFigures { expired: 400.0, deleted: 12.0, ..Default::default() };
         figures.consumers.push(Some(with_losses));
+        figures.analytics.push(None);
         let line = figures.line(200);
-        assert!(line.contains("lag 336+?  expired 400  deleted unread 12  alerts 7"), "{line}");
+        let lags = "  lag 336+?, of analytics 12+?  expired 400  deleted unread 12  alerts 2 ";
+        assert!(line.contains(lags), "{line}");
         figures.producer = None;
         figures.consumers = vec![None, None];
-        assert_eq!(figures.line(200), "61:11  sent ?  stored ?  lag ?  alerts 7");
+        figures.alerts = None;
+        figures.analytics = vec![None];
+        let unknown = "61:11  sent ?  stored ?  lag ?, of analytics ?  alerts ?";
+        assert_eq!(figures.line(200), unknown);
+        figures.analytics.clear();
+        assert_eq!(figures.line(200), "61:11  sent ?  stored ?  lag ?", "nobody looks for alerts");
+    }
+
+    #[test]
+    fn large_numbers_are_rounded_where_there_is_little_room() {
+        let texts = [9_999.0, 10_400.0, 1_234_567.0, 2.5e9].map(rounded);
+        assert_eq!(texts, ["9 999", "10k", "1.2M", "2.5G"]);
     }
 
     #[test]

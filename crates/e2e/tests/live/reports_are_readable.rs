@@ -1,8 +1,10 @@
 //! `report` shows what the tables of the analytics hold as a person would look for it, and says
 //! what to do where they hold nothing.
 
+use std::process::Command;
+
 use domain::hour::hour_start_ms;
-use e2e::{Database, Trial, shared_stack, turn};
+use e2e::{Database, Trial, program, shared_stack, turn};
 use runtime::clock::now_ms;
 
 const MINUTE_MS: i64 = 60_000;
@@ -40,11 +42,38 @@ fn insert_alert(database: &Database, rule: &str, started_ms: i64, state: &str, v
     database.execute(&insert).unwrap();
 }
 
+fn insert_sensor(database: &Database, name: &str, kind: &str) {
+    let values = format!("'{SITE}', '{SITE}/{name}', '{kind}'");
+    let insert = format!("INSERT INTO sensors (site_id, sensor_id, kind) VALUES ({values})");
+    database.execute(&insert).unwrap();
+}
+
+/// Inserts the site with two sensors, an hour of which one says nothing, and three alerts.
+fn insert_site(database: &Database, newest_ms: i64) {
+    // Rising for an hour, of which ten minutes are missing; and one minute that is too old.
+    for minute in (0..=60).filter(|minute| !(20..30).contains(minute)) {
+        let start_ms = newest_ms - minute * MINUTE_MS;
+        insert_window(database, "temperature", "", start_ms, 90.0 - minute as f64);
+        insert_window(database, "temperature", "site-0042/temperature-03", start_ms, 21.0);
+        insert_window(database, "light", "", start_ms, 300.0);
+    }
+    database.execute(&format!("INSERT INTO sites (site_id) VALUES ('{SITE}')")).unwrap();
+    insert_sensor(database, "temperature-03", "temperature");
+    insert_sensor(database, "motion-09", "motion");
+    insert_alert(database, "drift", newest_ms - 5 * MINUTE_MS, "open", 6.0);
+    insert_alert(database, "stuck", newest_ms - 3_000 * MINUTE_MS, "open", 8.0);
+    insert_alert(database, "anomaly", newest_ms - 100 * MINUTE_MS, "cleared", 50.0);
+}
+
 fn report(trial: &Trial, arguments: &[&str]) -> String {
+    report_within(trial, arguments, 120)
+}
+
+fn report_within(trial: &Trial, arguments: &[&str], columns: usize) -> String {
     let verdict = trial.run("report", arguments).unwrap();
     assert_eq!(verdict.code, 0, "{}", verdict.output);
     for line in verdict.output.lines() {
-        assert!(line.chars().count() <= 120, "too wide: {line}");
+        assert!(line.chars().count() <= columns, "too wide: {line}");
         assert!(!line.contains('\x1b'), "colours without a terminal: {line}");
     }
     verdict.output
@@ -68,30 +97,23 @@ fn a_site_is_shown_with_its_hour_and_its_alerts() {
     let trial = Trial::new(shared_stack().unwrap()).unwrap();
     let database = trial.database().unwrap();
     let newest_ms = newest_window_ms();
-    // Rising for an hour, of which ten minutes are missing; and one minute that is too old.
-    for minute in (0..=60).filter(|minute| !(20..30).contains(minute)) {
-        let start_ms = newest_ms - minute * MINUTE_MS;
-        insert_window(&database, "temperature", "", start_ms, 90.0 - minute as f64);
-        insert_window(&database, "temperature", "site-0042/temperature-03", start_ms, 21.0);
-        insert_window(&database, "light", "", start_ms, 300.0);
-    }
-    insert_alert(&database, "drift", newest_ms - 5 * MINUTE_MS, "open", 6.0);
-    insert_alert(&database, "stuck", newest_ms - 3_000 * MINUTE_MS, "open", 8.0);
-    insert_alert(&database, "anomaly", newest_ms - 100 * MINUTE_MS, "cleared", 50.0);
+    insert_site(&database, newest_ms);
 
     let text = report(&trial, &["--site", SITE]);
-    let temperature = line(&text, "temperature °C");
+    let chart = line(&text, "temperature  ");
     let gap = format!("{}{}", " ".repeat(10), "▆");
-    assert_contains(temperature, &[" 2000 ", " 30.50 ", " 90.50 ", " 2.5%", "▁", &gap]);
-    assert!(temperature.ends_with('█'), "the newest minute is the last cell: {temperature}");
-    assert_contains(line(&text, "light lx"), &[" 299.50 ", " 300.00 ", "▄▄▄▄▄▄▄▄▄▄"]);
+    assert_contains(chart, &["▁", &gap, "█  31.00 to 90.00 °C"]);
+    assert_contains(line(&text, "light  "), &["▄▄▄▄▄▄▄▄▄▄", "278.57 to 328.57 lx"]);
+    let figures = line(&text, "temperature °C");
+    assert_contains(figures, &[" 90.00 ", " 2000 ", " 30.50 ", " 90.50 ", " 2.5%"]);
+    assert_contains(line(&text, "light lx"), &[" 299.50 ", " 300.00 ", " 300.50 "]);
     assert_contains(
         &text,
         &[
             "2 open alerts\n",
-            "critical  drift  light-05   6.00       4.00",
+            "critical  drift  light-05   6.00       4.00  tolerance\n",
             "last day: 2 alerts (1 cleared, 1 open)\n",
-            "12 min  cleared  critical  anomaly  light-05  50.00       4.00",
+            "12 min  cleared  critical  anomaly  light-05  50.00       4.00  σ\n",
             "12.50  anomaly  light-05",
         ],
     );
@@ -103,7 +125,16 @@ fn a_site_is_shown_with_its_hour_and_its_alerts() {
     assert!(!text.contains("temperature-03"), "{text}");
 
     let text = report(&trial, &["--site", SITE, "--sensors"]);
-    assert_contains(line(&text, "temperature-03"), &[" 2000 ", " 21.00 ", "▄▄▄▄▄▄▄▄▄▄"]);
+    assert_contains(line(&text, "temperature-03  ▄▄▄▄▄▄▄▄▄▄"), &["20.14 to 22.14 °C"]);
+    let listed = text.split("2 sensors\n").nth(1).unwrap();
+    let figures = line(listed, "temperature-03  temperature  °C");
+    assert_contains(figures, &[" 21.00  21.00  20.50  21.50   2000    2.5%"]);
+    let silent = line(listed, "motion-09 ");
+    assert_contains(silent, &["motion       0/1 ", " 0       -"]);
+
+    let narrow = ["--site", SITE, "--sensors", "--columns", "60"];
+    let text = report_within(&trial, &narrow, 60);
+    assert_contains(&text, &["▁", "20.14 to 22.14 °C\n", "    light-05  50.00       4.00  σ\n"]);
 
     // An hour and a half earlier there was nothing but what had not happened yet.
     let at = jiff::Timestamp::from_millisecond(newest_ms - 90 * MINUTE_MS).unwrap().to_string();
@@ -117,10 +148,11 @@ fn a_site_is_shown_with_its_hour_and_its_alerts() {
     assert_contains(
         &text,
         &[
-            ": 2 open alerts at 1 site\n",
+            "sites          1, 1 with open alerts\nsensors        2\nnewest window  ends 20",
+            "open alerts    2: 2 critical, 0 warning, 0 info\n",
             "RULE   CRITICAL  WARNING  INFO  ALL\n",
             "all           2        0     0    2\n",
-            "critical  drift  site-0042  light-05   6.00       4.00",
+            "critical  drift  site-0042  light-05   6.00       4.00  tolerance\n",
         ],
     );
     let text = report(&trial, &["--lines", "1"]);
@@ -132,7 +164,9 @@ fn where_there_is_nothing_a_report_says_what_to_do() {
     let _turn = turn();
     let mut trial = Trial::new(shared_stack().unwrap()).unwrap();
     let database = trial.database().unwrap();
-    assert_contains(&report(&trial, &[]), &["no alerts yet, so all is well or analytics is not"]);
+    let text = report(&trial, &[]);
+    let newest = "newest window  none in the last two hours: is analytics running?\n";
+    assert_contains(&text, &["sites          0\nsensors        0\n", newest, "no open alerts; "]);
     let text = report(&trial, &["--site", SITE]);
     assert_contains(&text, &["no site `site-0042`, nor any other yet: are producer and consumer"]);
 
@@ -148,6 +182,16 @@ fn where_there_is_nothing_a_report_says_what_to_do() {
     let text = report(&trial, &["--site", "site-0001"]);
     assert_contains(&text, &["no minute windows of site-0001 yet: is analytics running?"]);
     assert_contains(&text, &["no open alerts\n", "no alerts in the day up to "]);
+
+    let output = Command::new(program("report").unwrap())
+        .env("CASSANDRA_CONTACT_POINTS", trial.setting("CASSANDRA_CONTACT_POINTS"))
+        .env("CASSANDRA_KEYSPACE", trial.keyspace())
+        .env_remove("LOG_LEVEL")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(log, "", "where all is well there is no log beside the report");
 
     let misuse = trial.run("report", &["--at", "noon", "--sensors"]).unwrap();
     assert_eq!((misuse.code, misuse.output.as_str()), (64, ""));

@@ -49,6 +49,16 @@ fn act(environment: &[(&str, &str)], arguments: &[&str]) -> Invocation {
 }
 
 #[test]
+fn a_program_may_have_a_default_of_its_own() {
+    for (environment, partitions) in [(&[][..], 3), (&[("KAFKA_NUM_PARTITIONS", "5")], 5)] {
+        let mut reader = Reader::new(given(environment));
+        reader.set_default("KAFKA_NUM_PARTITIONS", "3");
+        assert_eq!(read(&mut reader).0, partitions);
+        assert_eq!(reader.described()[0].setting.default, "3", "as help and reference say");
+    }
+}
+
+#[test]
 fn defaults_apply_where_nothing_is_given_or_the_variable_is_empty() {
     for environment in [&[][..], &[("KAFKA_NUM_PARTITIONS", ""), ("PRODUCER_SEED", " ")]] {
         let mut reader = Reader::new(given(environment));
