@@ -10,7 +10,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use runtime::kafka::durable_producer;
-use serde::Deserialize;
 
 use crate::deliveries::{Deliveries, Tag};
 use crate::error::ProducerError;
@@ -18,33 +17,6 @@ use crate::settings::ProducerSettings;
 
 /// How long one round of callbacks is waited for, and so how long it takes to stop doing so.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Codec of the batches: all that Kafka knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
-}
-
-impl Compression {
-    /// The accepted names, in words.
-    pub(crate) const ALLOWED: &str = "none, gzip, snappy, lz4 or zstd";
-
-    /// Returns the name that librdkafka knows it by.
-    fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
-}
 
 /// The Kafka client and the thread that serves its callbacks.
 #[derive(Debug)]
@@ -70,17 +42,12 @@ impl Connection {
         settings: &ProducerSettings,
         deliveries: Deliveries,
     ) -> Result<Self, ProducerError> {
-        let readings_max = settings.queue_readings_max;
         let servers = &settings.kafka.bootstrap_servers;
-        let producer: BaseProducer<Deliveries> = durable_producer(servers, "sensorium-producer")
-            .set("max.in.flight.requests.per.connection", "5")
-            .set("compression.type", settings.compression.name())
-            .set("linger.ms", settings.linger_ms.to_string())
-            .set("queue.buffering.max.messages", readings_max.to_string())
-            // 1 KiB a reading is several times its size: the count is the limit.
-            .set("queue.buffering.max.kbytes", readings_max.to_string())
-            .create_with_context(deliveries)
-            .map_err(ProducerError::Client)?;
+        let mut config = durable_producer(servers, "sensorium-producer");
+        config.set("max.in.flight.requests.per.connection", "5");
+        settings.client.apply(&mut config);
+        let producer: BaseProducer<Deliveries> =
+            config.create_with_context(deliveries).map_err(ProducerError::Client)?;
         let client = Client(Arc::new(producer));
         let stopping = Arc::new(AtomicBool::new(false));
         let (polled, stop) = (client.clone(), Arc::clone(&stopping));

@@ -1,5 +1,6 @@
 //! The producer's settings: the fleet, its schedule, and how readings are handed to Kafka.
 
+pub(crate) mod client;
 mod faults;
 mod profile;
 mod share;
@@ -22,9 +23,9 @@ use runtime::text::with_causes;
 use runtime::{Reader, Setting};
 use serde::Deserialize;
 
-use crate::connection::Compression;
 use crate::decimal::Thousandths;
 use crate::pace::CatchUp;
+use crate::settings::client::ClientSettings;
 use crate::settings::profile::Shape;
 
 /// Most readings a second that can be asked for.
@@ -72,24 +73,6 @@ const SEED: Setting = Setting {
     default: "42",
     unit: "",
     meaning: "Seed of the fleet and its values: the same seed, the same readings",
-};
-const LINGER: Setting = Setting {
-    name: "PRODUCER_LINGER_MS",
-    default: "5",
-    unit: "ms",
-    meaning: "How long readings are gathered into one batch",
-};
-const COMPRESSION: Setting = Setting {
-    name: "PRODUCER_COMPRESSION",
-    default: "lz4",
-    unit: "",
-    meaning: "Codec of the batches",
-};
-const QUEUE_MAX: Setting = Setting {
-    name: "PRODUCER_QUEUE_READINGS_MAX",
-    default: "100000",
-    unit: "readings",
-    meaning: "Most readings sent but not acknowledged; beyond it readings are late",
 };
 const REPORT_DIR: Setting = Setting {
     name: "PRODUCER_REPORT_DIR",
@@ -171,11 +154,7 @@ pub struct ProducerSettings {
     pub show: Option<Show>,
     /// Seed of all randomness.
     pub seed: u64,
-    /// How long the client gathers readings before it sends a batch.
-    pub linger_ms: u64,
-    pub(crate) compression: Compression,
-    /// Most readings handed over but not acknowledged.
-    pub queue_readings_max: u32,
+    pub(crate) client: ClientSettings,
     /// Folder of the run reports.
     pub report_dir: PathBuf,
     /// Time between two lines of progress, and between two reports of a running run.
@@ -210,9 +189,7 @@ impl ProducerSettings {
             show: read_show(reader),
             fleet,
             seed: reader.number(SEED, 0..=u64::MAX),
-            linger_ms: reader.number(LINGER, 0..=1_000),
-            compression: reader.choice(COMPRESSION, Compression::ALLOWED),
-            queue_readings_max: reader.number(QUEUE_MAX, 1_000..=10_000_000),
+            client: ClientSettings::read(reader),
             report_dir: PathBuf::from(reader.text(REPORT_DIR)),
             progress_interval: read_seconds(reader, PROGRESS_INTERVAL),
             shutdown_grace: read_seconds(reader, SHUTDOWN_GRACE),
