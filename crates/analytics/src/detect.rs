@@ -88,10 +88,15 @@ pub fn observe(
             let detectors = &policy.detectors();
             turn_to(watch, window, &scene, &rules, detectors, alerts);
             watch.silence.show(member.own.is_some());
+            if !watch.silence.is_usual() {
+                // A reading is overdue: the sensor may have died.
+                watch.held = None;
+            }
             detectors::silent(detectors.silent, watch, &scene, alerts);
+            rules::apply(&rules, member.own, occupied, watch, &scene, alerts);
             if let Some(own) = member.own {
                 watch.windows = watch.windows.saturating_add(1);
-                rules::apply(&rules, own, occupied, watch, &scene, alerts);
+                watch.held = own.motion.map(|_| own.last.value > 0.5);
                 let peers = peers_of(index, &windows);
                 detectors::apply(
                     detectors,
@@ -132,7 +137,7 @@ fn turn_to(
         watch.episodes.interrupt();
         watch.peers.interrupt();
         watch.stillness.interrupt();
-        watch.lone_ms = 0;
+        (watch.lone_ms, watch.held) = (0, None);
     }
     watch.seen_until_ms = Some(window.start_ms);
     let is_known = |name: &str| detectors.is_on(name) || rules.iter().any(|rule| rule.name == name);

@@ -14,6 +14,8 @@ mod registry;
 mod seen;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod slow;
 mod speculation;
 mod sum;
 

@@ -22,6 +22,9 @@ use crate::window::{Outcome, Raised, Timing, WindowRow};
 
 /// Requests that are under way at once.
 const CONCURRENCY: usize = 16;
+/// Alerts that are under way at once. Each waits for its topic and its table in turn, so that only
+/// their number makes up for it when a whole fleet raises them in one window.
+const ALERTS_AT_ONCE: usize = 64;
 
 /// What is to be written in one go.
 #[derive(Debug, Default)]
@@ -99,12 +102,9 @@ impl Sink {
         let rollups = outcomes.iter().flat_map(|(_, outcome)| &outcome.rollups);
         let rollups: std::collections::BTreeSet<_> = rollups.cloned().collect();
         self.roll_up(rollups.into_iter().collect(), &mut written).await?;
-        for (_, outcome) in &outcomes {
-            // One after the other: of one episode there may be two.
-            for raised in &outcome.alerts {
-                written.alerts += u64::from(self.raise(raised).await?);
-            }
-        }
+        let alerts = outcomes.iter().flat_map(|(_, outcome)| &outcome.alerts);
+        let episodes = episodes(alerts);
+        written.alerts += raise_all(&episodes, async |raised| self.raise(raised).await).await?;
         let states = outcomes.iter().flat_map(|(partition, outcome)| {
             outcome.states.chunks(BATCH_ROWS_MAX).map(move |states| (*partition, states))
         });
@@ -174,10 +174,125 @@ impl Sink {
     }
 }
 
+/// Parts alerts by episode; those of one keep their order.
+fn episodes<'a>(alerts: impl Iterator<Item = &'a Raised>) -> Vec<Vec<&'a Raised>> {
+    let mut episodes = BTreeMap::<&str, Vec<&Raised>>::new();
+    for raised in alerts {
+        episodes.entry(&raised.alert.alert_id).or_default().push(raised);
+    }
+    episodes.into_values().collect()
+}
+
+/// Raises the alerts of each episode one after the other, and some episodes at once; returns how
+/// many were news.
+async fn raise_all(
+    episodes: &[Vec<&Raised>],
+    raise: impl AsyncFn(&Raised) -> Result<bool, AnalyticsError>,
+) -> Result<u64, AnalyticsError> {
+    let raise = &raise;
+    let raised = stream::iter(episodes).map(async |episode| {
+        let mut news = 0;
+        for raised in episode {
+            news += u64::from(raise(raised).await?);
+        }
+        Ok(news)
+    });
+    raised.buffer_unordered(ALERTS_AT_ONCE).try_fold(0, async |sum, news| Ok(sum + news)).await
+}
+
 /// Does the same for each, some at once.
 async fn each<'a, T, F>(items: &'a [T], one: impl Fn(&'a T) -> F) -> Result<(), AnalyticsError>
 where
     F: Future<Output = Result<(), AnalyticsError>>,
 {
     stream::iter(items.iter().map(one)).buffer_unordered(CONCURRENCY).try_collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeSet;
+
+    use domain::alert::{AlertState, Severity};
+    use domain::{Alert, SensorKind};
+
+    use super::*;
+
+    fn raised(id: &str, write_timestamp_us: i64) -> Raised {
+        let alert = Alert {
+            alert_id: id.into(),
+            site_id: "a".into(),
+            sensor_id: "a/1".into(),
+            kind: SensorKind::Light,
+            rule: "dark".into(),
+            severity: Severity::Info,
+            state: AlertState::Open,
+            started_at: 0,
+            opened_at: 60,
+            cleared_at: None,
+            value: 1.0,
+            threshold: 2.0,
+            provisional: false,
+        };
+        Raised { alert, write_timestamp_us }
+    }
+
+    /// Two hundred episodes of three alerts each, those of an episode far apart.
+    fn storm() -> Vec<Raised> {
+        let ids: Vec<String> = (0..200).map(|number| format!("{number:03}")).collect();
+        let at = |at| ids.iter().map(move |id| raised(id, at));
+        at(1).chain(at(2)).chain(at(3)).collect()
+    }
+
+    #[test]
+    fn an_episode_keeps_the_order_of_its_alerts_and_none_is_left_out() {
+        let storm = storm();
+        let episodes = episodes(storm.iter());
+        let ids: BTreeSet<&str> = episodes.iter().map(|one| &*one[0].alert.alert_id).collect();
+        assert_eq!((episodes.len(), ids.len()), (200, 200));
+        for episode in &episodes {
+            assert!(episode.iter().all(|one| one.alert.alert_id == episode[0].alert.alert_id));
+            let order: Vec<i64> = episode.iter().map(|one| one.write_timestamp_us).collect();
+            assert_eq!(order, [1, 2, 3]);
+        }
+    }
+
+    #[tokio::test]
+    async fn many_episodes_are_raised_at_once_and_each_in_order() {
+        let storm = storm();
+        let episodes = episodes(storm.iter());
+        let (under_way, most) = (Cell::new(0), Cell::new(0));
+        let ended = RefCell::new(BTreeMap::<String, Vec<i64>>::new());
+        let news = raise_all(&episodes, async |raised| {
+            under_way.set(under_way.get() + 1);
+            most.set(under_way.get().max(most.get()));
+            // The earlier one takes longer: were the two under way at once, it would end later.
+            for _ in 0..4 - raised.write_timestamp_us {
+                tokio::task::yield_now().await;
+            }
+            under_way.set(under_way.get() - 1);
+            let mut ended = ended.borrow_mut();
+            ended.entry(raised.alert.alert_id.clone()).or_default().push(raised.write_timestamp_us);
+            Ok(raised.write_timestamp_us != 2)
+        });
+        assert_eq!(news.await.unwrap(), 400);
+        assert_eq!(most.get(), ALERTS_AT_ONCE);
+        let ended = ended.into_inner();
+        assert!(ended.len() == 200 && ended.values().all(|order| *order == [1, 2, 3]));
+    }
+
+    #[tokio::test]
+    async fn an_alert_that_fails_ends_the_work_and_the_next_of_its_episode_is_not_raised() {
+        let storm = storm();
+        let episodes = episodes(storm.iter());
+        let tried = Cell::new(0);
+        let outcome = raise_all(&episodes, async |raised| {
+            assert_eq!(raised.write_timestamp_us, 1);
+            tried.set(tried.get() + 1);
+            tokio::task::yield_now().await;
+            Err(AnalyticsError::Stopped("cassandra"))
+        });
+        assert!(matches!(outcome.await, Err(AnalyticsError::Stopped("cassandra"))));
+        assert!(tried.get() <= ALERTS_AT_ONCE);
+    }
 }

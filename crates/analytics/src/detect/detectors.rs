@@ -23,6 +23,8 @@ const LONE_MS: f64 = 8_000.0;
 const QUIET_WINDOWS: u16 = 5;
 /// The least gap in windows that counts as silence.
 const SILENT_WINDOWS_MIN: f64 = 3.0;
+/// Windows with readings until a sensor's gaps are known well enough to call one silence.
+const HEARD_WINDOWS_MIN: u32 = 5;
 
 /// One window of a sensor, with those of its peers.
 #[derive(Clone, Copy)]
@@ -80,9 +82,15 @@ impl Silence {
             self.windows = self.windows.saturating_add(1);
         }
     }
+
+    /// Tells whether the present gap is no longer than usual, in whole windows.
+    pub(super) fn is_usual(self) -> bool {
+        f32::from(self.windows) <= self.usual.round()
+    }
 }
 
-/// Raises silence: `fire` times the usual longest gap, which is no shorter than a window.
+/// Raises silence: `fire` times the usual longest gap, and three windows at least. What is usual of
+/// a sensor that has just been met is not known.
 pub(super) fn silent(
     detector: Detector,
     watch: &mut Watch,
@@ -94,7 +102,7 @@ pub(super) fn silent(
     let level = (detector.fire * f64::from(usual)).max(SILENT_WINDOWS_MIN);
     let signal = if windows == 0.0 {
         Signal::Calm
-    } else if windows >= level {
+    } else if windows >= level && watch.windows >= HEARD_WINDOWS_MIN {
         Signal::Beyond { value: windows, threshold: level }
     } else if watch.episodes.is_open(detector.name) {
         Signal::Between

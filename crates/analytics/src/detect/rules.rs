@@ -1,4 +1,9 @@
 //! Thresholds on the measures of a window.
+//!
+//! A motion sensor's reading holds until its next one. A row knows nothing of the window before, so
+//! that the time up to its first reading counts as without movement; the rule goes by what held
+//! until then. Otherwise a sensor that reports seconds into each window could never be at 1 for all
+//! of one.
 
 use domain::{Aggregate, Alert};
 
@@ -8,15 +13,14 @@ use super::watch::Watch;
 
 pub(super) fn apply(
     rules: &[&Rule],
-    own: &Aggregate,
+    own: Option<&Aggregate>,
     occupied: bool,
     watch: &mut Watch,
     scene: &Scene<'_>,
     alerts: &mut Vec<Alert>,
 ) {
     for rule in rules {
-        let window_ms = scene.end_ms - scene.start_ms;
-        let Some(value) = value(rule.measure, own, watch, window_ms) else { continue };
+        let Some(value) = value(rule.measure, own, watch, scene) else { continue };
         let signal = if rule.occupied && !occupied {
             Signal::Calm
         } else {
@@ -29,16 +33,33 @@ pub(super) fn apply(
 }
 
 /// Returns a measure of a window; `None` where it has none.
-fn value(measure: Measure, own: &Aggregate, watch: &Watch, window_ms: i64) -> Option<f64> {
+fn value(
+    measure: Measure,
+    own: Option<&Aggregate>,
+    watch: &Watch,
+    scene: &Scene<'_>,
+) -> Option<f64> {
     Some(match measure {
-        Measure::Mean => own.mean,
-        Measure::Min => own.min,
-        Measure::Max => own.max,
-        Measure::Range => own.max - own.min,
-        Measure::Stddev => own.stddev,
-        Measure::NotOkShare => own.not_ok_share(),
-        Measure::ActiveShare => own.motion?.active_ms as f64 / window_ms as f64,
-        Measure::Transitions => own.motion?.transitions as f64,
-        Measure::Departure => own.mean - watch.running_mean()?,
+        Measure::Mean => own?.mean,
+        Measure::Min => own?.min,
+        Measure::Max => own?.max,
+        Measure::Range => own?.max - own?.min,
+        Measure::Stddev => own?.stddev,
+        Measure::NotOkShare => own?.not_ok_share(),
+        Measure::ActiveShare => active_share(own, watch.held, scene)?,
+        Measure::Transitions => own?.motion?.transitions as f64,
+        Measure::Departure => own?.mean - watch.running_mean()?,
     })
+}
+
+/// Returns the share of a window at 1, where what the sensor said last holds until its first
+/// reading; `None` without either.
+fn active_share(own: Option<&Aggregate>, held: Option<bool>, scene: &Scene<'_>) -> Option<f64> {
+    let window_ms = scene.end_ms - scene.start_ms;
+    let (held_ms, active_ms) = match own {
+        Some(own) => (own.first.ts - scene.start_ms, own.motion?.active_ms),
+        None => (held.map(|_| window_ms)?, 0),
+    };
+    let held_ms = if held == Some(true) { held_ms } else { 0 };
+    Some((held_ms as f64 + active_ms as f64) / window_ms as f64)
 }

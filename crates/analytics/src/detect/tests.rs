@@ -1,6 +1,6 @@
 //! Episodes, detectors and replays on made-up sites.
 
-use domain::aggregate::Sample;
+use domain::aggregate::{Motion, Sample};
 use domain::alert::AlertState;
 use proptest::prelude::*;
 
@@ -214,11 +214,103 @@ fn silence_is_held_against_what_is_usual() {
         site.show(number, &windows);
     }
     let third: Vec<&Alert> = site.alerts.iter().filter(|alert| alert.rule == "silent").collect();
-    // The slow one is not known to be slow before its first gap is over.
-    let late = third.iter().filter(|alert| alert.started_at > 10 * MINUTE_MS);
-    let late: Vec<(&str, i64)> =
-        late.map(|alert| (alert.sensor_id.as_str(), alert.opened_at / MINUTE_MS)).collect();
-    assert_eq!(late, [("site-0001/temperature-03", 203), ("site-0001/temperature-03", 203)]);
+    let opened = third.iter().map(|alert| (&*alert.sensor_id, alert.opened_at / MINUTE_MS));
+    let opened: Vec<(&str, i64)> = opened.collect();
+    assert_eq!(opened, [("site-0001/temperature-03", 203), ("site-0001/temperature-03", 203)]);
+}
+
+/// A site on which one sensor reports every minute, and another in some minutes only; returns when
+/// that is found silent.
+fn silent_at(last: i64, reports: impl Fn(i64) -> bool) -> Vec<i64> {
+    let mut site = Site::of(SensorKind::Temperature, 2);
+    for number in 0..last {
+        let own = Some(window(21.0, 0.03, number * MINUTE_MS));
+        site.show(number, &[own, own.filter(|_| reports(number))]);
+    }
+    let opened = site.alerts.iter().filter(|alert| alert.rule == "silent");
+    let opened = opened.filter(|alert| alert.state == AlertState::Open);
+    opened.map(|alert| alert.opened_at / MINUTE_MS).collect()
+}
+
+#[test]
+fn a_sensor_is_missed_only_once_its_gaps_are_known() {
+    for every in 1..=30 {
+        assert_eq!(silent_at(600, |number| number % every == 0), [0; 0], "every {every}");
+        // Off by one now and then, as where the time between two readings is no whole minute.
+        let uneven = |number: i64| (number * 10) % (every * 10 + 3) < 10;
+        assert_eq!(silent_at(600, uneven), [0; 0], "about every {every}");
+        // Four reports say too little, and the fifth enough: three times its longest gap.
+        let dies_after =
+            |count: i64| silent_at(600, |number| number % every == 0 && number < count * every);
+        assert_eq!(dies_after(4), [0; 0], "every {every}");
+        let found = 4 * every + 1 + (3 * (every - 1)).max(3);
+        assert_eq!(dies_after(5), [found], "every {every}");
+    }
+}
+
+/// A window of a motion sensor that says the same a number of times from a second on.
+fn movement(number: i64, value: f64, from_s: i64) -> Aggregate {
+    let sample = Sample { ts: number * MINUTE_MS + from_s * 1_000, value };
+    let active_ms = if value > 0.5 { (60 - from_s).unsigned_abs() * 1_000 } else { 0 };
+    Aggregate {
+        first: sample,
+        last: sample,
+        motion: Some(Motion { active_ms, transitions: 0 }),
+        ..window(value, 0.0, number * MINUTE_MS)
+    }
+}
+
+/// Shows movement without end from the 30th minute on, and returns what the rule makes of it.
+fn endless_movement(reports: impl Fn(i64) -> bool, from_s: i64) -> Site {
+    let mut site = Site::of(SensorKind::Motion, 2);
+    for number in 0..150 {
+        let own = movement(number, f64::from(u8::from((30..120).contains(&number))), from_s);
+        // The other one keeps the site awake.
+        let windows = [Some(own).filter(|_| reports(number)), Some(movement(number, 0.0, 0))];
+        site.show(number, &windows);
+    }
+    site
+}
+
+#[test]
+fn movement_without_end_is_found_wherever_in_a_window_a_sensor_reports() {
+    let (open, cleared) = (AlertState::Open, AlertState::Cleared);
+    // Up to the first reading of the 30th minute nobody moved, and up to that of the 120th somebody
+    // did.
+    for (from_s, started, ended) in [(0, 30, 125), (1, 30, 125), (2, 31, 125), (47, 31, 125)] {
+        let alerts = endless_movement(|_| true, from_s).alerts_of("motion");
+        assert_eq!(alerts, [(open, started, None), (cleared, started, Some(ended))], "{from_s} s");
+    }
+    // A slow sensor leaves windows without a reading.
+    let alerts = endless_movement(|number| number % 3 == 0, 40).alerts_of("motion");
+    assert_eq!(alerts, [(open, 31, None), (cleared, 31, Some(125))]);
+}
+
+#[test]
+fn movement_is_held_over_a_short_gap_of_the_whole_site_only() {
+    for (gap, started) in [(5, 25), (15, 36)] {
+        let mut site = Site::of(SensorKind::Motion, 1);
+        for number in (0..20).chain(20 + gap..150) {
+            let value = f64::from(u8::from(number >= 19));
+            // Before the gap somebody moves for a second: that begins no streak.
+            let from_s = if number < 20 { 59 } else { 30 };
+            site.show(number, &[Some(movement(number, value, from_s))]);
+        }
+        assert_eq!(site.alerts_of("motion"), [(AlertState::Open, started, None)], "gap of {gap}");
+    }
+}
+
+#[test]
+fn a_motion_sensor_that_has_died_moves_no_more() {
+    let alerts = |every: i64, dies: i64| {
+        let site = endless_movement(|number| number % every == 0 && number < dies, 0);
+        site.alerts_of("motion")
+    };
+    assert_eq!(alerts(1, 74), [], "44 windows");
+    assert_eq!(alerts(1, 75), [(AlertState::Open, 30, None)]);
+    // It reports in the 69th minute and is expected in the 72nd.
+    assert_eq!(alerts(3, 70), [], "42 windows");
+    assert_eq!(alerts(3, 73), [(AlertState::Open, 30, None)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::statistics::{Histogram, Moving};
 use super::stillness::Stillness;
 
 /// The layout of [`Watch::encode`]; another one is not read.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// What one sensor has gone through: the state of each rule's episode and of each detector.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Watch {
     pub(super) edge: Option<Box<Edge>>,
     pub(super) stillness: Stillness,
     pub(super) silence: Silence,
+    /// Whether a motion sensor last said that somebody moves; `None` once that is too long ago.
+    pub(super) held: Option<bool>,
     /// The learnt difference from the peers, over about three days.
     pub(super) difference: Moving,
     /// Milliseconds of movement that none of the peers saw, of late.

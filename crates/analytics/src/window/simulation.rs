@@ -6,6 +6,7 @@
 mod history;
 mod oracle;
 mod process;
+mod rules;
 mod store;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -26,7 +27,7 @@ const PROCESSES: usize = 3;
 
 /// What must happen in a thousand seeds, and at least how often: or the simulation has become
 /// toothless.
-const COVERAGE: [(&str, u64); 15] = [
+const COVERAGE: [(&str, u64); 17] = [
     ("alerts", 1_500),
     ("amended", 3_000),
     ("clock ahead", 300),
@@ -36,6 +37,8 @@ const COVERAGE: [(&str, u64); 15] = [
     ("handed over", 3_000),
     ("invalid", 500),
     ("late", 3_000),
+    ("missed", 100),
+    ("movement", 100),
     ("not believed", 10_000),
     ("provisional", 300),
     ("replayed", 30_000),
@@ -52,6 +55,12 @@ fn timing() -> Timing {
         lateness_ms: 60_000,
         clock_ahead_max_ms: 60_000,
     }
+}
+
+/// The policy of the repository, but that movement without end is found within a history.
+fn policy() -> Policy {
+    let text = include_str!("../../../../infra/analytics/rules.toml");
+    Policy::parse(&text.replace("for_windows = 45", "for_windows = 3")).unwrap()
 }
 
 /// Plays one history; panics where the tables are not those of the oracle.
@@ -161,7 +170,7 @@ fn variable(name: &str) -> Option<u64> {
 fn a_thousand_histories_are_computed_as_in_one_go() {
     let first = variable("ANALYTICS_SEED").unwrap_or(0);
     let seeds = variable("ANALYTICS_SEEDS").unwrap_or(SEEDS);
-    let policy = Arc::new(Policy::built_in());
+    let policy = Arc::new(policy());
     let workers = thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let run = |worker: u64| {
         let mut tally = Tally::default();

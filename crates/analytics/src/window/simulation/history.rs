@@ -41,6 +41,9 @@ fn draw(partition: usize, random: &mut StdRng) -> Vec<Record> {
             let kind = SensorKind::ALL[random.random_range(0..5)];
             let site_id = format!("site-{partition}{site}");
             let sensor = Sensor { id: format!("{site_id}/{kind}-{sensor}"), site_id, kind };
+            // Some leave windows without a reading.
+            let slower = if random.random_bool(0.3) { random.random_range(4..12) } else { 1 };
+            let interval_ms = interval_ms * slower;
             sensor.report(minutes * 60_000, interval_ms, random, &mut records);
         }
     }
@@ -131,7 +134,8 @@ impl Sensor {
     ) -> Reading<'static> {
         let noise: f64 = random.random_range(-0.5..0.5);
         let value = match self.kind {
-            SensorKind::Motion => f64::from(u8::from(noise > 0.2)),
+            // Now and then somebody moves all the time.
+            SensorKind::Motion => f64::from(u8::from(noise > 0.2 || level > 21.0)),
             _ => ((level + noise) * 100.0).round() / 100.0,
         };
         Reading {

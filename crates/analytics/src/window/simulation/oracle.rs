@@ -1,5 +1,6 @@
 //! Computes all tables in one go, from the records of each partition in their order; shares nothing
-//! with the code under test but the detectors and the merging of aggregates.
+//! with the code under test but the detectors and the merging of aggregates. Of the rules that tell
+//! how often a sensor reports it says by itself what they come to ([`rules`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use domain::{Aggregate, Alert, Reading, SensorKind, Status};
 
 use super::super::{RowKey, SensorState, WindowRow};
 use super::history::{Record, Topic};
+use super::rules::{self, Past, Seen};
 use super::store::Expected;
 use super::timing;
 use crate::detect::{Member, Policy, Watch, WindowSpan, observe};
@@ -24,9 +26,13 @@ struct Window {
     amended: BTreeMap<(String, Name), u64>,
 }
 
+/// The windows of a site that were shown, each with its sensors.
+type Shown = Vec<(i64, BTreeMap<Name, Aggregate>)>;
+
 #[derive(Default)]
 struct Partition {
     windows: BTreeMap<i64, Window>,
+    shown: BTreeMap<String, Shown>,
     watches: BTreeMap<String, BTreeMap<Name, Watch>>,
     alerts: Vec<Alert>,
 }
@@ -122,6 +128,7 @@ impl Partition {
                 let window = self.windows.get_mut(&start_ms).expect("a key");
                 if !std::mem::replace(&mut window.is_closed, true) {
                     show(start_ms, window, &mut self.watches, &mut self.alerts, policy);
+                    note(start_ms, window, &mut self.shown);
                 }
             }
         }
@@ -145,9 +152,14 @@ impl Partition {
         let mut provisional = Vec::new();
         for (start_ms, window) in self.windows.iter().filter(|(_, window)| !window.is_closed) {
             show(*start_ms, window, &mut self.watches, &mut provisional, policy);
+            note(*start_ms, window, &mut self.shown);
         }
         provisional.retain(|alert| alert.state == AlertState::Open);
-        for alert in self.alerts.into_iter().chain(provisional) {
+        let mut alerts = self.alerts;
+        alerts.extend(provisional);
+        alerts.retain(|alert| !rules::NAMES.contains(&&*alert.rule));
+        alerts.extend(by_definition(&self.shown, &self.windows, policy));
+        for alert in alerts {
             let key = (alert.site_id.clone(), alert.started_at, alert.alert_id.clone());
             expected.alerts.insert(key, alert);
         }
@@ -165,6 +177,39 @@ impl Partition {
             }
         }
     }
+}
+
+fn note(start_ms: i64, window: &Window, shown: &mut BTreeMap<String, Shown>) {
+    for (site_id, sensors) in &window.readings {
+        let own = sensors
+            .iter()
+            .map(|(name, readings)| (name.clone(), aggregate(name.0, start_ms, readings)));
+        shown.entry(site_id.clone()).or_default().push((start_ms, own.collect()));
+    }
+}
+
+/// Computes the alerts of some rules; a window that is not closed clears none.
+fn by_definition(
+    shown: &BTreeMap<String, Shown>,
+    windows: &BTreeMap<i64, Window>,
+    policy: &Policy,
+) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for (site_id, shown) in shown {
+        let names: BTreeSet<&Name> = shown.iter().flat_map(|(_, sensors)| sensors.keys()).collect();
+        for name in names {
+            let seen = shown.iter().map(|(start_ms, sensors)| Seen {
+                start_ms: *start_ms,
+                own: sensors.get(name).copied(),
+            });
+            let seen = seen.skip_while(|seen| seen.own.is_none()).collect();
+            let (kind, sensor_id) = (name.0, &*name.1);
+            alerts.extend(Past { site_id, sensor_id, kind, seen }.alerts(policy));
+        }
+    }
+    let is_closed = |end_ms: i64| windows[&(end_ms - timing().window_ms)].is_closed;
+    alerts.retain(|alert| alert.cleared_at.is_none_or(is_closed));
+    alerts
 }
 
 fn show(

@@ -173,6 +173,8 @@ fn write(
     for raised in outcome.alerts.iter().take(alerts) {
         tally.add("alerts", 1);
         tally.add("provisional", usize::from(raised.alert.provisional));
+        tally.add("missed", usize::from(raised.alert.rule == "silent"));
+        tally.add("movement", usize::from(raised.alert.rule == "motion"));
         let withdrawn = raised.alert.state == domain::alert::AlertState::Withdrawn;
         tally.add("withdrawn", usize::from(withdrawn));
         store.write_alert(raised);
