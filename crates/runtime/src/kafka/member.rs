@@ -29,8 +29,9 @@ const FETCH_BYTES_MAX: u32 = 64 * 1024;
 const STATISTICS_INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for whether a topic exists: the member does nothing else meanwhile.
 const TOPIC_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long Kafka is asked where partitions start before that is left to librdkafka. The member
-/// does nothing else meanwhile.
+/// How often, and how long, Kafka is asked where partitions start before that is left to
+/// librdkafka. The member does nothing else meanwhile.
+const START_ATTEMPTS: usize = 3;
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Reads how long a member may be silent.
@@ -137,10 +138,13 @@ pub fn start_offsets<C: ConsumerContext>(
         }
         Ok(starts)
     };
-    while Instant::now() < deadline {
+    for _ in 0..START_ATTEMPTS {
         match ask() {
             Ok(starts) => return starts,
             Err(error) => warn!("kafka does not say where partitions start, asking again: {error}"),
+        }
+        if Instant::now() >= deadline {
+            break;
         }
     }
     partitions.iter().map(|partition| (*partition, None)).collect()
