@@ -271,6 +271,11 @@ mod tests {
     }
 
     #[test]
+    fn the_timing_by_default_is_that_of_the_settings() {
+        assert_eq!(read_timing(&mut Reader::new([].into())), Timing::BY_DEFAULT);
+    }
+
+    #[test]
     fn a_topic_that_kafka_would_refuse_is_refused() {
         for name in ["a b", "ünï", "..", "a/b", &"a".repeat(250)] {
             let given = ["KAFKA_TOPIC_NAME", "KAFKA_LATE_TOPIC_NAME"].map(|topic| (topic, name));

@@ -48,6 +48,15 @@ pub(crate) const ALLOWED_LATENESS_SEC: &str = "ANALYTICS_ALLOWED_LATENESS_SEC";
 pub(crate) const CLOCK_AHEAD_MAX_SEC: &str = "ANALYTICS_CLOCK_AHEAD_MAX_SEC";
 
 impl Timing {
+    /// As the settings are by default.
+    pub const BY_DEFAULT: Self = Self {
+        window_ms: 60_000,
+        rollup_ms: 3_600_000,
+        out_of_order_ms: 5_000,
+        lateness_ms: 30_000,
+        clock_ahead_max_ms: 30_000,
+    };
+
     /// Returns the settings that it is made of, by name, in milliseconds.
     pub(crate) fn settings(&self) -> [(&'static str, i64); 5] {
         [

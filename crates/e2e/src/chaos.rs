@@ -40,6 +40,15 @@ pub struct Case {
     play: fn(&mut Scene<'_>) -> Result<()>,
 }
 
+/// Makes a case for one node of each server, which plays unasked.
+const fn ordinary(
+    name: &'static str,
+    about: &'static str,
+    play: fn(&mut Scene<'_>) -> Result<()>,
+) -> Case {
+    Case { name, about, nodes: &[1], heavy: false, play }
+}
+
 /// Returns all cases, in the order in which they are played.
 pub fn all() -> Vec<Case> {
     [

@@ -53,13 +53,7 @@ mod tests {
 
     #[test]
     fn the_last_window_is_written_although_junk_keeps_coming() {
-        let timing = Timing {
-            window_ms: 60_000,
-            rollup_ms: 3_600_000,
-            out_of_order_ms: 5_000,
-            lateness_ms: 30_000,
-            clock_ahead_max_ms: 30_000,
-        };
+        let timing = Timing::BY_DEFAULT;
         let policy = Arc::new(Policy::built_in());
         let mut partition =
             Partition::resume(timing, policy, &Bookmark::start(0), Vec::new(), Vec::new());

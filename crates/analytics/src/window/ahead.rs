@@ -114,13 +114,7 @@ mod tests {
     use crate::detect::Policy;
     use crate::window::{Arrival, Bookmark, Fate, Partition};
 
-    const TIMING: Timing = Timing {
-        window_ms: 60_000,
-        rollup_ms: 3_600_000,
-        out_of_order_ms: 5_000,
-        lateness_ms: 30_000,
-        clock_ahead_max_ms: 30_000,
-    };
+    const TIMING: Timing = Timing::BY_DEFAULT;
     const START_MS: i64 = 1_764_000_000_000;
     const AHEAD_MS: i64 = 15 * 60_000;
 

@@ -236,13 +236,7 @@ impl std::error::Error for BookmarkError {}
 mod tests {
     use super::*;
 
-    const TIMING: Timing = Timing {
-        window_ms: 60_000,
-        rollup_ms: 3_600_000,
-        out_of_order_ms: 5_000,
-        lateness_ms: 30_000,
-        clock_ahead_max_ms: 20_000,
-    };
+    const TIMING: Timing = Timing { clock_ahead_max_ms: 20_000, ..Timing::BY_DEFAULT };
 
     #[test]
     fn another_timing_is_refused_while_windows_are_open() {

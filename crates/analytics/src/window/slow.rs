@@ -10,13 +10,7 @@ use domain::{Reading, SensorKind, Status};
 use super::{Arrival, Bookmark, Partition, Timing};
 use crate::detect::Policy;
 
-const TIMING: Timing = Timing {
-    window_ms: 60_000,
-    rollup_ms: 3_600_000,
-    out_of_order_ms: 5_000,
-    lateness_ms: 30_000,
-    clock_ahead_max_ms: 30_000,
-};
+const TIMING: Timing = Timing::BY_DEFAULT;
 const SENSORS: i64 = 10;
 const SECONDS: i64 = 4 * 3_600;
 /// When the first sensor dies.

@@ -14,13 +14,7 @@ const SENSORS: u64 = 500;
 const READINGS_PER_S: u64 = SENSORS * 7 / 10;
 const SECONDS: u64 = 30 * 60;
 
-const TIMING: Timing = Timing {
-    window_ms: 60_000,
-    rollup_ms: 3_600_000,
-    out_of_order_ms: 5_000,
-    lateness_ms: 30_000,
-    clock_ahead_max_ms: 30_000,
-};
+const TIMING: Timing = Timing::BY_DEFAULT;
 
 #[test]
 fn a_sensor_takes_a_kibibyte() {

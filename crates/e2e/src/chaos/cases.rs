@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 
 use super::member::Member;
 use super::scene::{PATIENCE, Scene};
-use super::{Case, letters};
+use super::{Case, letters, ordinary};
 use crate::proxy::{Line, Proxy};
 
 /// A pause that nobody has to notice.
@@ -20,14 +20,6 @@ const SHORT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(15);
 /// A fault comes at a random moment of this span.
 pub(super) const MOMENT: Duration = Duration::from_secs(1);
-
-const fn case(
-    name: &'static str,
-    about: &'static str,
-    play: fn(&mut Scene<'_>) -> Result<()>,
-) -> Case {
-    Case { name, about, nodes: &[1], heavy: false, play }
-}
 
 const fn everywhere(
     name: &'static str,
@@ -53,16 +45,20 @@ pub(super) const ALL: &[Case] = &[
             scene.start_consumer()
         })
     }),
-    case("consumer-term", "the only consumer is asked to stop and another one started", |scene| {
-        under_load(scene, |scene| {
-            scene.stop_consumer(0)?;
-            scene.start_consumer()
-        })
-    }),
-    case("consumer-pause", "the only consumer is frozen for 5 s", |scene| {
+    ordinary(
+        "consumer-term",
+        "the only consumer is asked to stop and another one started",
+        |scene| {
+            under_load(scene, |scene| {
+                scene.stop_consumer(0)?;
+                scene.start_consumer()
+            })
+        },
+    ),
+    ordinary("consumer-pause", "the only consumer is frozen for 5 s", |scene| {
         under_load(scene, |scene| freeze(scene, consumer, SHORT))
     }),
-    case(
+    ordinary(
         "consumer-pause-long",
         "one of two consumers is frozen until the other has taken over",
         |scene| {
@@ -73,80 +69,80 @@ pub(super) const ALL: &[Case] = &[
             })
         },
     ),
-    case("producer-kill", "the producer is killed and started anew", |scene| {
+    ordinary("producer-kill", "the producer is killed and started anew", |scene| {
         under_load(scene, |scene| {
             scene.kill_producer()?;
             scene.start_producer()
         })
     }),
-    case("producer-term", "the producer is asked to stop and started anew", |scene| {
+    ordinary("producer-term", "the producer is asked to stop and started anew", |scene| {
         under_load(scene, |scene| {
             scene.stop_producer()?;
             scene.start_producer()
         })
     }),
-    case("producer-pause", "the producer is frozen for 5 s", |scene| {
+    ordinary("producer-pause", "the producer is frozen for 5 s", |scene| {
         under_load(scene, |scene| freeze(scene, Scene::producer, SHORT))
     }),
-    case("producer-pause-long", "the producer is frozen for 15 s", |scene| {
+    ordinary("producer-pause-long", "the producer is frozen for 15 s", |scene| {
         under_load(scene, |scene| freeze(scene, Scene::producer, LONG))
     }),
-    case("kafka-kill", "Kafka is killed and started again", |scene| {
+    ordinary("kafka-kill", "Kafka is killed and started again", |scene| {
         under_load(scene, |scene| kill(scene, kafka(scene)))
     }),
-    case("kafka-term", "Kafka is stopped in good order and started again", |scene| {
+    ordinary("kafka-term", "Kafka is stopped in good order and started again", |scene| {
         under_load(scene, |scene| Ok(kafka(scene).restart()?))
     }),
-    case("kafka-pause", "Kafka is frozen for 5 s", |scene| {
+    ordinary("kafka-pause", "Kafka is frozen for 5 s", |scene| {
         under_load(scene, |scene| pause(scene, kafka(scene), SHORT))
     }),
-    case("kafka-pause-long", "Kafka is frozen for 15 s", |scene| {
+    ordinary("kafka-pause-long", "Kafka is frozen for 15 s", |scene| {
         under_load(scene, |scene| pause(scene, kafka(scene), LONG))
     }),
-    case("cassandra-kill", "Cassandra is killed and started again", |scene| {
+    ordinary("cassandra-kill", "Cassandra is killed and started again", |scene| {
         under_load(scene, |scene| kill(scene, cassandra(scene)))
     }),
-    case("cassandra-term", "Cassandra is stopped in good order and started again", |scene| {
+    ordinary("cassandra-term", "Cassandra is stopped in good order and started again", |scene| {
         under_load(scene, |scene| Ok(cassandra(scene).restart()?))
     }),
-    case("cassandra-pause", "Cassandra is frozen for 5 s", |scene| {
+    ordinary("cassandra-pause", "Cassandra is frozen for 5 s", |scene| {
         under_load(scene, |scene| pause(scene, cassandra(scene), SHORT))
     }),
-    case("cassandra-pause-long", "Cassandra is frozen for 15 s", |scene| {
+    ordinary("cassandra-pause-long", "Cassandra is frozen for 15 s", |scene| {
         under_load(scene, |scene| pause(scene, cassandra(scene), LONG))
     }),
-    case("storm", "1, then 6, then 2 consumers, which come and go every few seconds", storm),
-    case(
+    ordinary("storm", "1, then 6, then 2 consumers, which come and go every few seconds", storm),
+    ordinary(
         "kafka-slow",
         "the way to Kafka takes 100 ms longer and carries 2 MB/s for 10 s",
         |scene| through_kafka_proxy(scene, |scene| slow(scene, &scene.servers().kafka_proxy)),
     ),
-    case(
+    ordinary(
         "kafka-cut",
         "all connections to Kafka are reset five times, then none is let in for 3 s",
         |scene| through_kafka_proxy(scene, |scene| cut(scene, &scene.servers().kafka_proxy)),
     ),
-    case("kafka-silent", "the way to Kafka swallows everything for 15 s", |scene| {
+    ordinary("kafka-silent", "the way to Kafka swallows everything for 15 s", |scene| {
         through_kafka_proxy(scene, |scene| swallow(scene, &scene.servers().kafka_proxy))
     }),
-    case(
+    ordinary(
         "cassandra-slow",
         "the way to Cassandra takes 100 ms longer and carries 2 MB/s for 10 s",
         |scene| {
             through_cassandra_proxy(scene, |scene| slow(scene, &scene.servers().cassandra_proxy))
         },
     ),
-    case(
+    ordinary(
         "cassandra-cut",
         "all connections to Cassandra are reset five times, then none is let in for 3 s",
         |scene| {
             through_cassandra_proxy(scene, |scene| cut(scene, &scene.servers().cassandra_proxy))
         },
     ),
-    case("cassandra-silent", "the way to Cassandra swallows everything for 15 s", |scene| {
+    ordinary("cassandra-silent", "the way to Cassandra swallows everything for 15 s", |scene| {
         through_cassandra_proxy(scene, |scene| swallow(scene, &scene.servers().cassandra_proxy))
     }),
-    case(
+    ordinary(
         "every-row-refused",
         "the table is altered so that Cassandra refuses every row, and back",
         every_row_refused,

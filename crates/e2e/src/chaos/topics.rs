@@ -8,42 +8,34 @@ use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::Case;
 use super::cases::{MOMENT, admin, through_cassandra_proxy, under_load};
 use super::scene::{PATIENCE, Scene};
+use super::{Case, ordinary};
 use crate::proxy::Line;
 
 /// All of them.
 pub(super) const ALL: &[Case] = &[
-    case(
+    ordinary(
         "topic-recreated",
         "with everything stored, the topic is deleted and made anew by the next run",
         recreated,
     ),
-    case(
+    ordinary(
         "topic-recreated-in-flight",
         "the same with thousands of rows on a silent way to Cassandra",
         recreated_in_flight,
     ),
-    case(
+    ordinary(
         "retention",
         "records that are stored but not committed are deleted, and their consumer is killed",
         retention,
     ),
-    case(
+    ordinary(
         "truncated",
         "all that is committed is deleted again and again while records come and go",
         truncated,
     ),
 ];
-
-const fn case(
-    name: &'static str,
-    about: &'static str,
-    play: fn(&mut Scene<'_>) -> Result<()>,
-) -> Case {
-    Case { name, about, nodes: &[1], heavy: false, play }
-}
 
 pub(super) fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))

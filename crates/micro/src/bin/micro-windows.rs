@@ -17,13 +17,7 @@ const SENSORS: u64 = 5_000;
 /// Records of one minute at the default rate: a window's worth, closed and shown to the detectors.
 const READINGS: u64 = 210_000;
 
-const TIMING: Timing = Timing {
-    window_ms: 60_000,
-    rollup_ms: 3_600_000,
-    out_of_order_ms: 5_000,
-    lateness_ms: 30_000,
-    clock_ahead_max_ms: 30_000,
-};
+const TIMING: Timing = Timing::BY_DEFAULT;
 
 fn simulation() -> Simulation {
     let rate = Rate::per_second_milli(3_500_000).expect("above 0");
